@@ -1,0 +1,347 @@
+//! The engine's face: commands, queries, and what it is made of.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::os::fd::{AsRawFd, RawFd};
+
+use crate::child::{ChildId, Children, Exit, Reaping};
+use crate::clock::{Clock, Time};
+use crate::counters::{Counters, CountersPage};
+use crate::error::{Error, Result};
+use crate::inbox::{Arc, Inbox, Remote};
+use crate::poll::{
+    Backend, Bell, Epoll, Interest, IoEvent, Purpose, Registry, Scripted, Token, event_buffer,
+};
+use crate::ready::ReadyQueue;
+use crate::schedule::{Divergence, Order, Schedule, Trace};
+use crate::signal::SignalPipe;
+use crate::timer::{TimerId, Timers};
+use crate::turn::WaitKit;
+
+/// Something that happened outside, of which the host makes a payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// A watched descriptor is ready.
+    Io(IoEvent),
+    /// A signal arrived. A host that does not know the number ignores it.
+    Signal(i32),
+    /// A watched child has ended and has been reaped.
+    Child {
+        /// Which child.
+        child: ChildId,
+        /// How it ended.
+        exit: Exit,
+    },
+}
+
+/// Decides when payloads of type `C` run.
+///
+/// The crate's page gives the order of a turn and a whole host.
+///
+/// # Threads
+///
+/// An engine belongs to one thread at a time and is not `Send`. Other threads hold a [`Remote`].
+pub struct Engine<C> {
+    pub(crate) ready: ReadyQueue<C>,
+    pub(crate) timers: Timers<C>,
+    pub(crate) order: Order,
+    pub(crate) clock: Clock,
+    pub(crate) registry: Registry,
+    pub(crate) children: Children,
+    /// Opened by the first use: most loops never see a signal.
+    pub(crate) signals: Option<SignalPipe>,
+    pub(crate) inbox: Arc<Inbox<C, Bell>>,
+    /// Swapped with the inbox's vector, so that neither is allocated anew. Empty between turns.
+    pub(crate) arrived: Vec<C>,
+    /// `None` while a wait is out.
+    pub(crate) kit: Option<WaitKit>,
+    pub(crate) counters: Counters,
+    page: CountersPage,
+    /// Turns since the last poll. At most `SKIPS_MAX`.
+    pub(crate) skips: u32,
+    pub(crate) polled_at: Time,
+    /// Set if the next turn must ask the kernel even though entries are ready.
+    pub(crate) poll_next: bool,
+    not_send: PhantomData<*const ()>,
+}
+
+/// Chooses an engine's clock, schedule and poller.
+#[derive(Debug, Default)]
+pub struct EngineBuilder {
+    clock: Clock,
+    schedule: Schedule,
+    script: Option<Scripted>,
+    reaping: Reaping,
+}
+
+impl EngineBuilder {
+    /// Reads this clock; the kernel's by default.
+    #[must_use]
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Orders each batch by this policy; FIFO by default.
+    #[must_use]
+    pub fn schedule(mut self, schedule: Schedule) -> Self {
+        self.schedule = schedule;
+        self
+    }
+
+    /// Polls a script instead of the kernel.
+    #[must_use]
+    pub fn scripted(mut self, script: Scripted) -> Self {
+        self.script = Some(script);
+        self
+    }
+
+    /// Reaps children on SIGCHLD even where the kernel has pidfds.
+    #[must_use]
+    pub fn without_pidfd(mut self) -> Self {
+        self.reaping = Reaping::Signal;
+        self
+    }
+
+    /// Makes the engine.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::System`] if the process or the system is out of descriptors or memory.
+    pub fn build<C: From<Event>>(self) -> Result<Engine<C>> {
+        let system = |operation| move |source| Error::System { operation, source };
+        let backend = match self.script {
+            Some(script) => Backend::Scripted(script),
+            None => Backend::Epoll(Epoll::new().map_err(system("epoll_create1"))?),
+        };
+        let bell = backend.bell().map_err(system("eventfd"))?;
+        let mut engine = Engine {
+            ready: ReadyQueue::default(),
+            timers: Timers::default(),
+            order: Order::new(self.schedule),
+            clock: self.clock,
+            registry: Registry::new(backend),
+            children: Children::new(self.reaping),
+            signals: None,
+            inbox: Arc::new(Inbox::new(bell)),
+            arrived: Vec::new(),
+            kit: None,
+            counters: Counters::default(),
+            page: CountersPage::default(),
+            skips: 0,
+            polled_at: Time::ZERO,
+            poll_next: true,
+            not_send: PhantomData,
+        };
+        engine.kit = Some(engine.make_kit());
+        Ok(engine)
+    }
+}
+
+impl Engine<Event> {
+    /// Chooses what an engine is made of.
+    pub fn builder() -> EngineBuilder {
+        EngineBuilder::default()
+    }
+}
+
+impl<C: From<Event>> Engine<C> {
+    /// An engine on the kernel's clock and epoll, in asyncio's order.
+    ///
+    /// # Errors
+    ///
+    /// As [`EngineBuilder::build`].
+    pub fn new() -> Result<Self> {
+        EngineBuilder::default().build()
+    }
+
+    /// Appends an entry to the ready queue; it runs in the next turn.
+    #[inline]
+    pub fn schedule(&mut self, entry: C) {
+        self.ready.push(entry);
+    }
+
+    /// Makes an entry ready once `deadline` has come, never before.
+    pub fn schedule_at(&mut self, deadline: Time, entry: C) -> TimerId {
+        self.timers.insert(deadline, entry)
+    }
+
+    /// Takes a timer's entry back; `None` if it is ready or has run already.
+    pub fn cancel(&mut self, id: TimerId) -> Option<C> {
+        self.timers.cancel(id)
+    }
+
+    /// Watches a descriptor. A registration that the number had before is superseded.
+    ///
+    /// The descriptor should be unwatched before it is closed. If it is not, nothing worse happens than
+    /// that its token goes quiet.
+    ///
+    /// # Errors
+    ///
+    /// * [`Misuse::NegativeDescriptor`](crate::Misuse::NegativeDescriptor).
+    /// * [`Error::System`]: `EBADF` if it is not open, `EPERM` if it cannot be polled (a regular file).
+    pub fn watch(&mut self, fd: RawFd, interest: Interest) -> Result<Token> {
+        self.registry.watch(fd, interest, Purpose::Host)
+    }
+
+    /// Changes what a registration watches.
+    ///
+    /// # Errors
+    ///
+    /// * [`Misuse::UnknownIdentifier`](crate::Misuse::UnknownIdentifier) if the registration has ended.
+    /// * [`Error::System`] as for [`Engine::watch`].
+    pub fn rewatch(&mut self, token: Token, interest: Interest) -> Result<()> {
+        self.registry.rewatch(token, interest)
+    }
+
+    /// Ends a registration; `false` if it had ended already. No event of it is delivered afterwards,
+    /// except one that is in the ready queue; [`Engine::interest`] tells such a one apart.
+    pub fn unwatch(&mut self, token: Token) -> bool {
+        self.registry.unwatch(token)
+    }
+
+    /// What a registration watches; `None` once it has ended.
+    pub fn interest(&self, token: Token) -> Option<Interest> {
+        self.registry.interest(token)
+    }
+
+    /// The pipe of signals, opened by the first call.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::System`] if the process or the system is out of descriptors.
+    pub fn signals(&mut self) -> Result<&mut SignalPipe> {
+        if self.signals.is_none() {
+            let pipe = SignalPipe::new()?;
+            self.registry.watch(pipe.reader().as_raw_fd(), Interest::READ, Purpose::Signals)?;
+            self.signals = Some(pipe);
+        }
+        self.signals.as_mut().ok_or(Error::Closed)
+    }
+
+    /// Reports the end of a child of this process, and reaps it.
+    ///
+    /// # Errors
+    ///
+    /// * [`Misuse::Process`](crate::Misuse::Process) for an identifier that is not positive.
+    /// * [`Error::System`]: `ESRCH` if there is no such process, or out of descriptors.
+    pub fn watch_child(&mut self, pid: i32) -> Result<ChildId> {
+        self.signals()?;
+        let signals = self.signals.as_mut().ok_or(Error::Closed)?;
+        self.children.watch(pid, &mut self.registry, signals)
+    }
+
+    /// Stops watching a child, which is then not reaped; `false` if it has ended already.
+    pub fn unwatch_child(&mut self, child: ChildId) -> bool {
+        self.children.unwatch(child, &mut self.registry)
+    }
+
+    /// A handle for other threads.
+    pub fn remote(&self) -> Remote<C> {
+        Remote::new(Arc::clone(&self.inbox))
+    }
+
+    /// Asks the kernel in the next turn even if entries are ready: a start, or I/O whose answer may be
+    /// here already.
+    #[inline]
+    pub fn poll_soon(&mut self) {
+        self.poll_next = true;
+    }
+
+    /// Reads the engine's clock.
+    #[inline]
+    pub fn now(&self) -> Time {
+        self.clock.now()
+    }
+
+    /// The engine's clock.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Whether anything is ready, waits for its time, or has arrived in the inbox.
+    pub fn has_work(&self) -> bool {
+        !self.ready.is_empty() || !self.timers.is_empty() || self.inbox.is_filled()
+    }
+
+    /// How many entries are ready.
+    #[inline]
+    pub fn ready_len(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// Looks at every entry that is ready or waits for its time: for a host that traces its objects.
+    pub fn entries(&self) -> impl Iterator<Item = &C> {
+        self.ready.iter().chain(self.timers.iter())
+    }
+
+    /// The entries that are ready, in order.
+    pub fn ready_entries(&self) -> impl Iterator<Item = &C> {
+        self.ready.iter()
+    }
+
+    /// What the engine has done so far.
+    pub fn counters(&self) -> Counters {
+        Counters {
+            ready: self.ready.len() as u64,
+            timers: self.timers.len() as u64,
+            watched: self.registry.len() as u64,
+            ..self.counters
+        }
+    }
+
+    /// The page on which other threads read the counters.
+    pub fn counters_page(&self) -> CountersPage {
+        self.page.clone()
+    }
+
+    /// The choices of a seeded or replayed schedule so far; `None` under FIFO, which makes none.
+    pub fn trace(&self) -> Option<&Trace> {
+        self.order.trace()
+    }
+
+    /// Where a replayed schedule could not be followed.
+    pub fn divergence(&self) -> Option<Divergence> {
+        self.order.divergence()
+    }
+
+    /// Refuses what other threads send from here on, and returns every entry that has not run: those
+    /// that are ready, those that wait for their time, and those in the inbox.
+    pub fn close(&mut self) -> Vec<C> {
+        let mut left = self.ready.drain();
+        left.append(&mut self.timers.drain());
+        left.append(&mut self.inbox.close());
+        left
+    }
+
+    pub(crate) fn publish_counters(&self) {
+        self.page.publish(&self.counters());
+    }
+
+    pub(crate) fn take_kit(&mut self) -> WaitKit {
+        // A host that dropped its `Events` has lost them; the level brings them back.
+        self.kit.take().unwrap_or_else(|| self.make_kit())
+    }
+
+    fn make_kit(&self) -> WaitKit {
+        WaitKit { waiter: self.registry.backend().waiter(), buffer: event_buffer() }
+    }
+}
+
+impl<C> Drop for Engine<C> {
+    fn drop(&mut self) {
+        // Remotes outlive the engine; they must learn that nobody takes their entries any more.
+        drop(self.inbox.close());
+    }
+}
+
+impl<C> fmt::Debug for Engine<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine")
+            .field("ready", &self.ready.len())
+            .field("timers", &self.timers.len())
+            .field("watched", &self.registry.len())
+            .field("clock", &self.clock)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,157 @@
+//! Which descriptors are watched, for what, and by which generation.
+//!
+//! The table is indexed by the descriptor's number: descriptors are small and dense by POSIX's rule of the
+//! lowest free number, so finding one is an index, and a new registration of a number naturally
+//! supersedes the old one. That is what makes the reuse of a number harmless: the old token no longer
+//! matches, so neither its events nor its owner's late clean-up can touch the new registration.
+
+use std::os::fd::RawFd;
+
+use rustix::event::epoll as raw;
+
+use crate::error::{Error, Misuse, Result};
+
+use super::{Backend, Interest, IoEvent, Readiness, Token, WAKE_KEY};
+
+/// Whom an event of a registration concerns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// The host: it becomes a payload.
+    Host,
+    /// The engine's own signal pipe.
+    Signals,
+    /// The engine's own watch over a child's pidfd.
+    Child,
+}
+
+/// What an event turned out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    Host(IoEvent),
+    Signals,
+    Child(Token),
+    Wake,
+    /// The registration had ended, or watches nothing by now.
+    Stale,
+}
+
+#[derive(Debug)]
+pub(crate) struct Registry {
+    backend: Backend,
+    /// Indexed by descriptor.
+    entries: Vec<Entry>,
+    watched: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    generation: u32,
+    purpose: Purpose,
+    /// `None`: the number is not registered.
+    interest: Option<Interest>,
+}
+
+impl Entry {
+    const UNUSED: Self = Self { generation: 0, purpose: Purpose::Host, interest: None };
+}
+
+impl Registry {
+    pub(crate) fn new(backend: Backend) -> Self {
+        Self { backend, entries: Vec::new(), watched: 0 }
+    }
+
+    pub(crate) fn backend(&self) -> &Backend {
+        &self.backend
+    }
+
+    /// How many descriptors are registered, the engine's own included.
+    pub(crate) fn len(&self) -> usize {
+        self.watched
+    }
+
+    /// Registers a descriptor, superseding an earlier registration of the same number.
+    pub(crate) fn watch(&mut self, fd: RawFd, interest: Interest, purpose: Purpose) -> Result<Token> {
+        let number = u32::try_from(fd).map_err(|_| Error::Misuse(Misuse::NegativeDescriptor(fd)))?;
+        let old = self.entries.get(number as usize).copied().unwrap_or(Entry::UNUSED);
+        let token = Token { fd: number, generation: old.generation.wrapping_add(1) };
+        if interest.is_none() {
+            self.forget(fd, old);
+        } else {
+            let added = self.backend.add(fd, token.key(), interest);
+            added.map_err(|source| Error::System { operation: "epoll_ctl(ADD)", source })?;
+        }
+        // Only a number that the kernel has accepted makes the table grow.
+        if self.entries.len() <= number as usize {
+            self.entries.resize(number as usize + 1, Entry::UNUSED);
+        }
+        self.watched += usize::from(old.interest.is_none());
+        self.entries[number as usize] =
+            Entry { generation: token.generation, purpose, interest: Some(interest) };
+        Ok(token)
+    }
+
+    /// Changes what is watched.
+    pub(crate) fn rewatch(&mut self, token: Token, interest: Interest) -> Result<()> {
+        let entry = self.live(token).ok_or(Error::Misuse(Misuse::UnknownIdentifier))?;
+        let before = entry.interest.unwrap_or(Interest::NONE);
+        if before == interest {
+            return Ok(());
+        }
+        entry.interest = Some(interest);
+        let fd = token.fd.cast_signed();
+        let (operation, outcome) = match (before.is_none(), interest.is_none()) {
+            (true, _) => ("epoll_ctl(ADD)", self.backend.add(fd, token.key(), interest)),
+            (false, true) => ("epoll_ctl(DEL)", self.backend.delete(fd)),
+            (false, false) => ("epoll_ctl(MOD)", self.backend.modify(fd, token.key(), interest)),
+        };
+        outcome.map_err(|source| Error::System { operation, source })
+    }
+
+    /// Ends a registration; `false` if it had ended or was superseded.
+    pub(crate) fn unwatch(&mut self, token: Token) -> bool {
+        let Some(entry) = self.live(token) else { return false };
+        let old = std::mem::replace(entry, Entry { generation: token.generation, ..Entry::UNUSED });
+        self.watched -= 1;
+        self.forget(token.fd.cast_signed(), old);
+        true
+    }
+
+    /// What is watched under this token, if it is still registered.
+    pub(crate) fn interest(&self, token: Token) -> Option<Interest> {
+        let entry = self.entries.get(token.index())?;
+        if entry.generation == token.generation { entry.interest } else { None }
+    }
+
+    /// Decodes an event and checks that its registration still wants it.
+    pub(crate) fn origin(&self, event: raw::Event) -> Origin {
+        let (data, flags) = (event.data, event.flags);
+        if data.u64() == WAKE_KEY {
+            return Origin::Wake;
+        }
+        let token = Token::from_key(data.u64());
+        let Some(entry) = self.entries.get(token.index()) else { return Origin::Stale };
+        let (true, Some(interest)) = (entry.generation == token.generation, entry.interest) else {
+            return Origin::Stale;
+        };
+        let readiness = Readiness::of(flags, interest);
+        match entry.purpose {
+            _ if readiness == Readiness::default() => Origin::Stale,
+            Purpose::Host => Origin::Host(IoEvent { token, readiness }),
+            Purpose::Signals => Origin::Signals,
+            Purpose::Child => Origin::Child(token),
+        }
+    }
+
+    fn live(&mut self, token: Token) -> Option<&mut Entry> {
+        let entry = self.entries.get_mut(token.index())?;
+        (entry.generation == token.generation && entry.interest.is_some()).then_some(entry)
+    }
+
+    /// Takes a number out of the kernel's set, if it is in it.
+    fn forget(&mut self, fd: RawFd, old: Entry) {
+        if old.interest.is_some_and(|interest| !interest.is_none()) {
+            // The kernel has nothing to tell here: the descriptor is out of the set either way.
+            let _ = self.backend.delete(fd);
+        }
+    }
+}

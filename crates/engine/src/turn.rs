@@ -1,0 +1,215 @@
+//! The order of one turn, and nothing else: prepare, wait, absorb.
+//!
+//! `prepare` decides whether the kernel is asked at all. While entries are ready a system call per turn
+//! would cost more than the entries themselves, so the poll is skipped, within bounds that keep every
+//! promise about fairness: it happens on the first turn after a start, on the turn after one that did
+//! I/O, and at the latest after [`SKIPS_MAX`] turns or [`SKIP_TIME_MAX`] of work.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use crate::clock::Time;
+use crate::engine::{Engine, Event};
+use crate::error::{Error, Result};
+use crate::poll::{EventBuffer, Origin, Waiter};
+
+/// Turns in a row that may skip the poll.
+pub(crate) const SKIPS_MAX: u32 = 64;
+/// How stale the last poll may become while entries are ready: about what a busy turn takes anyway.
+pub(crate) const SKIP_TIME_MAX: Duration = Duration::from_micros(50);
+
+/// Whether a turn may sleep when nothing is ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// Sleep until the next deadline or event.
+    Block,
+    /// Look, and come back at once: the host wants to stop.
+    Poll,
+}
+
+/// The decision about this turn's system call.
+///
+/// It is `Send` and holds no payload, so a host may carry it out with its own locks released.
+#[derive(Debug)]
+#[must_use = "a turn that was prepared must be waited for and absorbed"]
+pub struct Wait {
+    kit: WaitKit,
+    plan: Plan,
+    /// Where a simulated clock jumps to if nothing happened.
+    jump: Option<Time>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Plan {
+    Skip,
+    Poll,
+    Sleep(Option<Duration>),
+}
+
+/// What a wait needs: moved from the engine into the wait, and back with the events.
+pub(crate) struct WaitKit {
+    pub(crate) waiter: Waiter,
+    pub(crate) buffer: EventBuffer,
+}
+
+impl fmt::Debug for WaitKit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WaitKit").field("events", &self.buffer.len()).finish_non_exhaustive()
+    }
+}
+
+/// What a wait has found, for [`Engine::absorb`].
+#[derive(Debug)]
+pub struct Events {
+    kit: WaitKit,
+    polled: bool,
+    jump: Option<Time>,
+}
+
+impl Wait {
+    /// Whether [`Wait::block`] may sleep; if not, it is too short to be worth releasing a lock for.
+    pub fn may_sleep(&self) -> bool {
+        matches!(self.plan, Plan::Sleep(_))
+    }
+
+    /// Carries the decision out. A signal ends the sleep early, with no events.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::System`] if the kernel refuses to wait, which means that it is out of memory.
+    pub fn block(mut self) -> Result<Events> {
+        let timeout = match self.plan {
+            Plan::Skip => return Ok(Events { kit: self.kit, polled: false, jump: None }),
+            Plan::Poll => Some(Duration::ZERO),
+            Plan::Sleep(timeout) => timeout,
+        };
+        let waited: io::Result<()> = self.kit.waiter.wait(&mut self.kit.buffer, timeout);
+        waited.map_err(|source| Error::System { operation: "epoll_wait", source })?;
+        Ok(Events { kit: self.kit, polled: true, jump: self.jump })
+    }
+}
+
+impl<C: From<Event>> Engine<C> {
+    /// Decides whether this turn asks the kernel, and for how long it may sleep.
+    pub fn prepare(&mut self, now: Time, patience: Patience) -> Wait {
+        let kit = self.take_kit();
+        self.counters.turns += 1;
+        let (plan, jump) = if !self.ready.is_empty() {
+            let skip = !self.poll_next
+                && self.skips < SKIPS_MAX
+                && now.saturating_since(self.polled_at) < SKIP_TIME_MAX;
+            (if skip { Plan::Skip } else { Plan::Poll }, None)
+        } else {
+            self.plan_idle(now, patience)
+        };
+        match plan {
+            Plan::Skip => self.skips += 1,
+            Plan::Poll | Plan::Sleep(_) => {
+                self.counters.polls += 1;
+                self.counters.sleeps += u64::from(matches!(plan, Plan::Sleep(_)));
+                self.publish_counters();
+            }
+        }
+        Wait { kit, plan, jump }
+    }
+
+    fn plan_idle(&mut self, now: Time, patience: Patience) -> (Plan, Option<Time>) {
+        let deadline = self.timers.next_deadline();
+        if patience == Patience::Poll || deadline.is_some_and(|deadline| deadline <= now) {
+            return (Plan::Poll, None);
+        }
+        if self.clock.simulated().is_some() && deadline.is_some() {
+            return (Plan::Poll, deadline);
+        }
+        if !self.inbox.fall_asleep() {
+            return (Plan::Poll, None);
+        }
+        (Plan::Sleep(deadline.map(|deadline| deadline.saturating_since(now))), None)
+    }
+
+    /// Turns what happened into ready entries, in the order that the crate's page gives, and fixes the
+    /// batch.
+    pub fn absorb(&mut self, events: Events, now: Time) {
+        let Events { mut kit, polled, jump } = events;
+        let mut now = now;
+        if polled {
+            self.inbox.wake_up();
+            self.polled_at = now;
+            self.skips = 0;
+            // asyncio: a turn that did I/O is followed by one that looks again.
+            self.poll_next = !kit.buffer.is_empty();
+            for event in kit.buffer.drain(..) {
+                self.absorb_event(self.registry.origin(event));
+            }
+        }
+        if let Some(deadline) = jump
+            && self.ready.is_empty()
+            && !self.inbox.is_filled()
+            && let Some(clock) = self.clock.simulated()
+        {
+            clock.advance_to(deadline);
+            now = clock.now();
+        }
+        self.kit = Some(kit);
+        while let Some(payload) = self.timers.pop_due(now) {
+            self.counters.timers_fired += 1;
+            self.ready.push(payload);
+        }
+        if self.inbox.is_filled() {
+            self.absorb_inbox();
+        }
+        self.ready.fix_batch();
+    }
+
+    /// Takes the next entry of the batch; `None` once the batch is done.
+    #[expect(clippy::should_implement_trait, reason = "an engine is not an iterator: None is not its end")]
+    #[inline]
+    pub fn next(&mut self) -> Option<C> {
+        let entry = self.ready.pop(&mut self.order)?;
+        self.counters.ran += 1;
+        Some(entry)
+    }
+
+    fn absorb_event(&mut self, origin: Origin) {
+        match origin {
+            Origin::Host(event) => {
+                self.counters.io_events += 1;
+                self.ready.push(Event::Io(event).into());
+            }
+            Origin::Signals => self.absorb_signals(),
+            Origin::Child(token) => {
+                if let Some((child, exit)) = self.children.reap_by_token(token, &mut self.registry) {
+                    self.counters.children += 1;
+                    self.ready.push(Event::Child { child, exit }.into());
+                }
+            }
+            Origin::Wake => {}
+            Origin::Stale => self.counters.stale_events += 1,
+        }
+    }
+
+    fn absorb_signals(&mut self) {
+        let numbers = self.signals.as_ref().map(crate::SignalPipe::take).unwrap_or_default();
+        for number in numbers {
+            self.counters.signals += 1;
+            if number == libc::SIGCHLD {
+                for (child, exit) in self.children.reap_by_signal() {
+                    self.counters.children += 1;
+                    self.ready.push(Event::Child { child, exit }.into());
+                }
+            }
+            self.ready.push(Event::Signal(number).into());
+        }
+    }
+
+    fn absorb_inbox(&mut self) {
+        let mut arrived = std::mem::take(&mut self.arrived);
+        self.inbox.take(&mut arrived);
+        self.counters.inbox_received += arrived.len() as u64;
+        for entry in arrived.drain(..) {
+            self.ready.push(entry);
+        }
+        self.arrived = arrived;
+    }
+}

@@ -1,0 +1,271 @@
+//! The contract of `poll`, clause by clause, on every backend.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use ourio_engine::{Engine, Event, Interest, IoEvent, Misuse, Patience, Readiness, ScriptHandle, Scripted};
+
+/// A world with descriptors in it, as a backend sees it.
+trait World {
+    fn engine(&self) -> Engine<Event>;
+    /// A new descriptor on which nothing can be read, and which can be written.
+    fn open(&mut self) -> RawFd;
+    fn make_readable(&mut self, fd: RawFd);
+    fn make_unreadable(&mut self, fd: RawFd);
+    fn hang_up(&mut self, fd: RawFd);
+    fn close(&mut self, fd: RawFd);
+}
+
+#[derive(Default)]
+struct Kernel {
+    /// Our end and the peer's, by our end's number.
+    pairs: BTreeMap<RawFd, (UnixStream, Option<UnixStream>)>,
+}
+
+impl World for Kernel {
+    fn engine(&self) -> Engine<Event> {
+        Engine::new().expect("an engine")
+    }
+
+    fn open(&mut self) -> RawFd {
+        let (ours, peer) = UnixStream::pair().expect("a socket pair");
+        ours.set_nonblocking(true).expect("non-blocking");
+        let fd = ours.as_raw_fd();
+        self.pairs.insert(fd, (ours, Some(peer)));
+        fd
+    }
+
+    fn make_readable(&mut self, fd: RawFd) {
+        let peer = self.pairs.get_mut(&fd).and_then(|(_, peer)| peer.as_mut()).expect("a peer");
+        peer.write_all(b"x").expect("room for a byte");
+    }
+
+    fn make_unreadable(&mut self, fd: RawFd) {
+        let (ours, _) = self.pairs.get_mut(&fd).expect("open");
+        while ours.read(&mut [0; 16]).is_ok_and(|count| count > 0) {}
+    }
+
+    fn hang_up(&mut self, fd: RawFd) {
+        self.pairs.get_mut(&fd).expect("open").1 = None;
+    }
+
+    fn close(&mut self, fd: RawFd) {
+        self.pairs.remove(&fd);
+    }
+}
+
+#[derive(Default)]
+struct Script {
+    handle: Option<ScriptHandle>,
+    levels: BTreeMap<RawFd, Interest>,
+}
+
+impl Script {
+    fn new() -> (Self, Scripted) {
+        let scripted = Scripted::new();
+        (Self { handle: Some(scripted.handle()), levels: BTreeMap::new() }, scripted)
+    }
+
+    fn level(&mut self, fd: RawFd, readable: bool) {
+        let level = Interest { readable, writable: true };
+        self.levels.insert(fd, level);
+        self.handle.as_ref().expect("a handle").level(fd, level);
+    }
+}
+
+struct ScriptWorld {
+    script: Script,
+    scripted: std::cell::RefCell<Option<Scripted>>,
+}
+
+impl World for ScriptWorld {
+    fn engine(&self) -> Engine<Event> {
+        let scripted = self.scripted.borrow_mut().take().expect("one engine per world");
+        Engine::builder().scripted(scripted).build().expect("an engine")
+    }
+
+    fn open(&mut self) -> RawFd {
+        let fd = (0..1024).find(|fd| !self.script.levels.contains_key(fd)).expect("a free number");
+        self.script.level(fd, false);
+        fd
+    }
+
+    fn make_readable(&mut self, fd: RawFd) {
+        self.script.level(fd, true);
+    }
+
+    fn make_unreadable(&mut self, fd: RawFd) {
+        self.script.level(fd, false);
+    }
+
+    fn hang_up(&mut self, fd: RawFd) {
+        self.script.handle.as_ref().expect("a handle").hang_up(fd);
+    }
+
+    fn close(&mut self, fd: RawFd) {
+        self.script.levels.remove(&fd);
+        self.script.handle.as_ref().expect("a handle").close(fd);
+    }
+}
+
+/// Runs a clause on each backend.
+fn on_each(clause: impl Fn(&mut dyn World)) {
+    clause(&mut Kernel::default());
+    let (script, scripted) = Script::new();
+    clause(&mut ScriptWorld { script, scripted: std::cell::RefCell::new(Some(scripted)) });
+}
+
+/// What one turn that asks the kernel reports.
+fn reported(engine: &mut Engine<Event>) -> Vec<IoEvent> {
+    engine.poll_soon();
+    let events = engine.prepare(engine.now(), Patience::Poll).block().expect("a poll");
+    engine.absorb(events, engine.now());
+    std::iter::from_fn(|| engine.next())
+        .map(|event| match event {
+            Event::Io(event) => event,
+            other => panic!("unexpected {other:?}"),
+        })
+        .collect()
+}
+
+const READABLE: Readiness = Readiness { readable: true, writable: false };
+const WRITABLE: Readiness = Readiness { readable: false, writable: true };
+const BOTH: Readiness = Readiness { readable: true, writable: true };
+
+#[test]
+fn a_level_is_reported_for_as_long_as_it_holds() {
+    on_each(|world| {
+        let mut engine = world.engine();
+        let fd = world.open();
+        let token = engine.watch(fd, Interest::READ).expect("watch");
+        assert_eq!(reported(&mut engine), []);
+        world.make_readable(fd);
+        for _ in 0..3 {
+            assert_eq!(reported(&mut engine), [IoEvent { token, readiness: READABLE }]);
+        }
+        world.make_unreadable(fd);
+        assert_eq!(reported(&mut engine), []);
+    });
+}
+
+#[test]
+fn only_what_is_watched_is_reported() {
+    on_each(|world| {
+        let mut engine = world.engine();
+        let fd = world.open();
+        world.make_readable(fd);
+        let token = engine.watch(fd, Interest::WRITE).expect("watch");
+        assert_eq!(reported(&mut engine), [IoEvent { token, readiness: WRITABLE }]);
+        engine.rewatch(token, Interest::BOTH).expect("rewatch");
+        assert_eq!(reported(&mut engine), [IoEvent { token, readiness: BOTH }]);
+        engine.rewatch(token, Interest::READ).expect("rewatch");
+        assert_eq!(reported(&mut engine), [IoEvent { token, readiness: READABLE }]);
+        assert!(engine.unwatch(token));
+        assert_eq!(reported(&mut engine), []);
+        assert!(!engine.unwatch(token), "a registration ends once");
+    });
+}
+
+#[test]
+fn a_hang_up_wakes_whichever_side_is_watched() {
+    on_each(|world| {
+        for (interest, readiness) in [(Interest::READ, READABLE), (Interest::WRITE, WRITABLE)] {
+            let mut engine = Kernel::default().engine();
+            let mut kernel = Kernel::default();
+            let fd = kernel.open();
+            let token = engine.watch(fd, interest).expect("watch");
+            kernel.hang_up(fd);
+            assert_eq!(reported(&mut engine), [IoEvent { token, readiness }]);
+        }
+        let mut engine = world.engine();
+        let fd = world.open();
+        let token = engine.watch(fd, Interest::READ).expect("watch");
+        world.hang_up(fd);
+        assert_eq!(reported(&mut engine), [IoEvent { token, readiness: READABLE }]);
+    });
+}
+
+#[test]
+fn a_registration_that_watches_nothing_is_silent_on_a_hang_up() {
+    on_each(|world| {
+        let mut engine = world.engine();
+        let fd = world.open();
+        let token = engine.watch(fd, Interest::READ).expect("watch");
+        engine.rewatch(token, Interest::NONE).expect("rewatch");
+        world.hang_up(fd);
+        assert_eq!(reported(&mut engine), []);
+        engine.rewatch(token, Interest::READ).expect("rewatch");
+        assert_eq!(reported(&mut engine), [IoEvent { token, readiness: READABLE }]);
+    });
+}
+
+#[test]
+fn a_reused_number_never_receives_its_predecessors_event() {
+    on_each(|world| {
+        let mut engine = world.engine();
+        let fd = world.open();
+        world.make_readable(fd);
+        let old = engine.watch(fd, Interest::READ).expect("watch");
+        // Closed behind the engine's back, then used again.
+        world.close(fd);
+        let reused = world.open();
+        assert_eq!(reused, fd, "the lowest free number");
+        let new = engine.watch(reused, Interest::READ).expect("watch");
+        assert_ne!(old, new);
+        assert_eq!(reported(&mut engine), []);
+        assert!(!engine.unwatch(old), "the old owner's late clean-up changes nothing");
+        world.make_readable(reused);
+        assert_eq!(reported(&mut engine), [IoEvent { token: new, readiness: READABLE }]);
+    });
+}
+
+#[test]
+fn a_number_that_is_closed_or_negative_is_refused() {
+    on_each(|world| {
+        let mut engine = world.engine();
+        let fd = world.open();
+        world.close(fd);
+        let error = engine.watch(fd, Interest::READ).expect_err("closed");
+        assert_eq!(error.raw_os_error(), Some(libc::EBADF));
+        assert!(matches!(
+            engine.watch(-1, Interest::READ),
+            Err(ourio_engine::Error::Misuse(Misuse::NegativeDescriptor(-1)))
+        ));
+    });
+}
+
+#[test]
+fn a_wake_up_ends_a_wait_also_when_it_comes_first() {
+    on_each(|world| {
+        let mut engine = world.engine();
+        let remote = engine.remote();
+        remote.wake();
+        let events = engine.prepare(engine.now(), Patience::Block).block().expect("a wait");
+        engine.absorb(events, engine.now());
+        let waker = std::thread::spawn(move || remote.send(Event::Signal(1)));
+        while engine.ready_len() == 0 {
+            let events = engine.prepare(engine.now(), Patience::Block).block().expect("a wait");
+            engine.absorb(events, engine.now());
+        }
+        assert_eq!(engine.next(), Some(Event::Signal(1)));
+        waker.join().expect("no panic").expect("open");
+    });
+}
+
+#[test]
+fn a_timed_wait_is_never_short() {
+    on_each(|world| {
+        let mut engine = world.engine();
+        let start = engine.now();
+        let deadline = start.saturating_add(Duration::from_micros(1500));
+        engine.schedule_at(deadline, Event::Signal(9));
+        while engine.ready_len() == 0 {
+            let events = engine.prepare(engine.now(), Patience::Block).block().expect("a wait");
+            engine.absorb(events, engine.now());
+        }
+        assert!(engine.now() >= deadline);
+    });
+}
