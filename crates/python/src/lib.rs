@@ -1,1 +1,37 @@
+//! `ourio._ourio`: the native half of the Python package `ourio`. This file is only the list.
 
+mod callback;
+mod chunk;
+mod context;
+mod entry;
+mod error;
+mod event_loop;
+mod gil;
+mod handle;
+mod known;
+mod method;
+mod object;
+mod schedule;
+mod socket;
+mod stream;
+mod stream_io;
+mod turn;
+mod watch;
+
+use pyo3::prelude::*;
+
+/// The native half of `ourio`; its public names are re-exported by the package.
+#[pymodule(gil_used = true)]
+fn _ourio(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    known::import(py)?;
+    socket::probe(py)?;
+    schedule::capture_keyword_names(py)?;
+    module.add_class::<event_loop::Loop>()?;
+    module.add_class::<handle::Handle>()?;
+    module.add_class::<handle::TimerHandle>()?;
+    module.add_class::<stream::StreamTransport>()?;
+    schedule::add_methods(py)?;
+    stream_io::add_methods(py)?;
+    module.add("__version__", env!("CARGO_PKG_VERSION"))
+}

@@ -97,18 +97,18 @@ impl Host {
         self.perform(effects);
     }
 
-    fn step(&mut self, step: Step) {
+    fn step(&mut self, step: &Step) {
         match step {
             Step::StartReading => self.stream.start_reading(),
             Step::Pause => drop(self.stream.pause_reading()),
             Step::Resume => drop(self.stream.resume_reading()),
-            Step::Eof { keep_open } if self.stream.wants_read() => {
+            &Step::Eof { keep_open } if self.stream.wants_read() => {
                 let effects = self.stream.handle_eof(keep_open);
                 self.perform(effects);
             }
-            Step::Eof { .. } => {}
-            Step::Write(len) => self.write(len),
-            Step::Writable(room) => self.writable(room),
+            &Step::Eof { .. } => {}
+            &Step::Write(len) => self.write(len),
+            &Step::Writable(room) => self.writable(room),
             Step::WriteEof => {
                 let effects = self.stream.write_eof();
                 self.perform(effects);
@@ -123,7 +123,7 @@ impl Host {
                 self.accepted.clear();
                 self.perform(effects);
             }
-            Step::Limits { high, low } => {
+            &Step::Limits { high, low } => {
                 if let Ok(effects) = self.stream.set_limits(Some(high), Some(low)) {
                     self.perform(effects);
                 }
@@ -138,7 +138,7 @@ proptest! {
         let mut host = Host::default();
         for step in steps {
             let was_closing = host.stream.is_closing();
-            host.step(step);
+            host.step(&step);
             prop_assert_eq!(host.stream.write_queue().len(), host.accepted.len());
             prop_assert!(host.lost.len() <= 1, "connection_lost more than once");
             prop_assert_eq!(host.stream.is_lost(), host.lost.len() == 1);
@@ -151,7 +151,7 @@ proptest! {
             prop_assert!(host.told.iter().zip(turn.iter().cycle()).all(|(told, due)| told == due));
         }
         // Whatever happened before: closing and draining always ends in exactly one connection_lost.
-        host.step(Step::Close);
+        host.step(&Step::Close);
         for _ in 0..1000 {
             host.writable(usize::MAX);
         }

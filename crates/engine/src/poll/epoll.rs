@@ -13,8 +13,6 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::buffer::spare_capacity;
-use rustix::event::Timespec;
 use rustix::event::epoll as raw;
 use rustix::io::Errno;
 
@@ -101,14 +99,12 @@ impl Epoll {
 impl EpollWaiter {
     pub(super) fn wait(&self, events: &mut EventBuffer, timeout: Option<Duration>) -> io::Result<()> {
         let outcome = match (timeout, self.precision) {
-            (None, _) => wait(self.set.as_fd(), events, None),
-            (Some(Duration::ZERO), _) => {
-                wait(self.set.as_fd(), events, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))
-            }
+            (None, _) => wait_ms(self.set.as_fd(), events, -1),
+            (Some(Duration::ZERO), _) => wait_ms(self.set.as_fd(), events, 0),
             (Some(timeout), Precision::Nanoseconds) => pwait2(self.set.as_fd(), events, timeout.min(LONGEST)),
             (Some(timeout), Precision::Milliseconds) => {
-                let timeout = timespec(timeout.min(LONGEST));
-                wait(self.set.as_fd(), events, Some(&timeout))
+                let rounded_up = timeout.min(LONGEST).as_nanos().div_ceil(1_000_000);
+                wait_ms(self.set.as_fd(), events, i32::try_from(rounded_up).unwrap_or(i32::MAX))
             }
         };
         match outcome {
@@ -122,16 +118,12 @@ impl EpollWaiter {
 /// asyncio: `MAXIMUM_SELECT_TIMEOUT` is a day. It also fits the kernel's milliseconds in 32 bits.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
-fn timespec(timeout: Duration) -> Timespec {
-    Timespec {
-        tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: i64::from(timeout.subsec_nanos()),
-    }
-}
-
-fn wait(set: BorrowedFd<'_>, events: &mut EventBuffer, timeout: Option<&Timespec>) -> Result<(), Errno> {
-    raw::wait(set, spare_capacity(events), timeout)?;
-    Ok(())
+fn wait_ms(set: BorrowedFd<'_>, events: &mut EventBuffer, timeout_ms: i32) -> Result<(), Errno> {
+    let room = events.spare_capacity_mut();
+    let room_len = i32::try_from(room.len()).unwrap_or(i32::MAX);
+    // SAFETY: `set` is open, and `room` is writable for `room_len` events.
+    let count = unsafe { libc::epoll_wait(set.as_raw_fd(), room.as_mut_ptr().cast(), room_len, timeout_ms) };
+    grow(events, count.into())
 }
 
 fn pwait2(set: BorrowedFd<'_>, events: &mut EventBuffer, timeout: Duration) -> Result<(), Errno> {
@@ -141,8 +133,7 @@ fn pwait2(set: BorrowedFd<'_>, events: &mut EventBuffer, timeout: Duration) -> R
     };
     let room = events.spare_capacity_mut();
     let room_len = i32::try_from(room.len()).unwrap_or(i32::MAX);
-    // SAFETY: `set` is open, `room` is writable for `room_len` events of the kernel's layout (rustix
-    // declares `Event` as that layout), `timeout` outlives the call, and a null signal mask is "no mask".
+    // SAFETY: `set` is open, `room` is writable for `room_len` events, `timeout` outlives the call, and a null signal mask is "no mask".
     let count = unsafe {
         libc::syscall(
             libc::SYS_epoll_pwait2,
@@ -154,11 +145,16 @@ fn pwait2(set: BorrowedFd<'_>, events: &mut EventBuffer, timeout: Duration) -> R
             size_of::<libc::sigset_t>(),
         )
     };
+    grow(events, count)
+}
+
+/// Takes over the events that a system call has written, or its error.
+fn grow(events: &mut EventBuffer, count: libc::c_long) -> Result<(), Errno> {
     let Ok(count) = usize::try_from(count) else {
         let error = io::Error::last_os_error();
         return Err(Errno::from_io_error(&error).unwrap_or(Errno::INVAL));
     };
-    // SAFETY: the kernel has written `count` events, at most `room_len`, behind the current length.
+    // SAFETY: the kernel has written `count` events behind the current length, no more than there was room.
     unsafe { events.set_len(events.len() + count) };
     Ok(())
 }

@@ -179,7 +179,10 @@ pub(crate) enum Waiter {
 const EVENTS_MAX: usize = 1024;
 
 /// Where a wait puts what it was told. It is moved between the engine and the wait, never copied.
-pub(crate) type EventBuffer = Vec<raw::Event>;
+///
+/// The kernel's own layout as `libc` declares it: `rustix::event::epoll::Event` holds a union with a pointer,
+/// which is not `Send`.
+pub(crate) type EventBuffer = Vec<libc::epoll_event>;
 
 pub(crate) fn event_buffer() -> EventBuffer {
     Vec::with_capacity(EVENTS_MAX)

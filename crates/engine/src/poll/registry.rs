@@ -123,17 +123,17 @@ impl Registry {
     }
 
     /// Decodes an event and checks that its registration still wants it.
-    pub(crate) fn origin(&self, event: raw::Event) -> Origin {
-        let (data, flags) = (event.data, event.flags);
-        if data.u64() == WAKE_KEY {
+    pub(crate) fn origin(&self, event: libc::epoll_event) -> Origin {
+        let key = event.u64;
+        if key == WAKE_KEY {
             return Origin::Wake;
         }
-        let token = Token::from_key(data.u64());
+        let token = Token::from_key(key);
         let Some(entry) = self.entries.get(token.index()) else { return Origin::Stale };
         let (true, Some(interest)) = (entry.generation == token.generation, entry.interest) else {
             return Origin::Stale;
         };
-        let readiness = Readiness::of(flags, interest);
+        let readiness = Readiness::of(raw::EventFlags::from_bits_retain(event.events), interest);
         match entry.purpose {
             _ if readiness == Readiness::default() => Origin::Stale,
             Purpose::Host => Origin::Host(IoEvent { token, readiness }),

@@ -126,7 +126,7 @@ impl ScriptHandle {
 }
 
 impl State {
-    fn ready(&self) -> impl Iterator<Item = raw::Event> {
+    fn ready(&self) -> impl Iterator<Item = libc::epoll_event> {
         let always = raw::EventFlags::HUP | raw::EventFlags::ERR;
         self.watched.iter().filter_map(move |(fd, &(key, interest))| {
             let level = self.levels.get(fd)?.intersection(interest.flags() | always);
@@ -135,6 +135,6 @@ impl State {
     }
 }
 
-fn event(key: u64, flags: raw::EventFlags) -> raw::Event {
-    raw::Event { flags, data: raw::EventData::new_u64(key) }
+fn event(key: u64, flags: raw::EventFlags) -> libc::epoll_event {
+    libc::epoll_event { events: flags.bits(), u64: key }
 }

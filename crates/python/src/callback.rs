@@ -1,0 +1,89 @@
+//! A callable with its arguments and its context, in the cheapest form for each number of arguments.
+
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+
+use crate::context;
+use crate::method::Args;
+use crate::object::Object;
+
+/// What a handle runs.
+#[derive(Debug)]
+pub(crate) struct Callback {
+    pub(crate) function: Object,
+    pub(crate) arguments: Arguments,
+    pub(crate) context: Object,
+}
+
+/// Positional arguments: most callbacks have none or one, and need no tuple.
+#[derive(Debug)]
+pub(crate) enum Arguments {
+    None,
+    One(Object),
+    Many(Object),
+}
+
+impl Arguments {
+    /// The positional arguments of a call from `start` on.
+    #[inline]
+    pub(crate) fn collect(py: Python<'_>, args: Args<'_>, start: usize) -> PyResult<Self> {
+        match args.len() - start {
+            0 => Ok(Self::None),
+            1 => Ok(args.positional(py, start).map_or(Self::None, Self::One)),
+            _ => args.tuple_from(py, start).map(Self::Many),
+        }
+    }
+
+    pub(crate) fn from_tuple(py: Python<'_>, tuple: &Bound<'_, PyTuple>) -> Self {
+        match tuple.len() {
+            0 => Self::None,
+            _ => Self::Many(tuple.clone().into_any().unbind().into_bound(py).into()),
+        }
+    }
+
+    pub(crate) fn to_tuple<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        match self {
+            Self::None => Ok(PyTuple::empty(py)),
+            Self::One(argument) => PyTuple::new(py, [argument.bind(py)]),
+            Self::Many(tuple) => Ok(tuple.bind(py).cast::<PyTuple>()?.clone()),
+        }
+    }
+
+    fn clone_ref(&self, py: Python<'_>) -> Self {
+        match self {
+            Self::None => Self::None,
+            Self::One(argument) => Self::One(argument.clone_ref(py)),
+            Self::Many(tuple) => Self::Many(tuple.clone_ref(py)),
+        }
+    }
+}
+
+impl Callback {
+    /// Runs it in its context.
+    #[inline]
+    pub(crate) fn run(&self, py: Python<'_>) -> PyResult<()> {
+        context::run_in(py, &self.context, || match &self.arguments {
+            Arguments::None => self.function.call0(py),
+            Arguments::One(argument) => self.function.call1(py, argument),
+            Arguments::Many(tuple) => self.function.call(py, tuple.bind(py).cast::<PyTuple>()?),
+        })?;
+        Ok(())
+    }
+
+    pub(crate) fn clone_ref(&self, py: Python<'_>) -> Self {
+        Self {
+            function: self.function.clone_ref(py),
+            arguments: self.arguments.clone_ref(py),
+            context: self.context.clone_ref(py),
+        }
+    }
+
+    /// The references that it holds, for the garbage collector.
+    pub(crate) fn references(&self) -> impl Iterator<Item = &Object> {
+        let argument = match &self.arguments {
+            Arguments::None => None,
+            Arguments::One(object) | Arguments::Many(object) => Some(object),
+        };
+        [Some(&self.function), argument, Some(&self.context)].into_iter().flatten()
+    }
+}

@@ -1,0 +1,108 @@
+//! What waits in a write queue: a `bytes` object, which cannot change, or a copy of anything that can.
+#![expect(unsafe_code, reason = "views of Python buffers")]
+
+use pyo3::exceptions::{PyBufferError, PyTypeError};
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
+
+use crate::object::Object;
+
+/// Bytes that stay alive and unchanged until they are written.
+#[derive(Debug)]
+pub(crate) struct Chunk {
+    /// A `bytes` object, exactly.
+    bytes: Object,
+}
+
+impl AsRef<[u8]> for Chunk {
+    #[inline]
+    fn as_ref(&self) -> &[u8] {
+        // SAFETY: `bytes` is a `bytes` object by construction, alive through `self`, and immutable.
+        unsafe {
+            let start = ffi::PyBytes_AS_STRING(self.bytes.as_ptr()).cast::<u8>();
+            let len = usize::try_from(ffi::PyBytes_Size(self.bytes.as_ptr())).unwrap_or(0);
+            std::slice::from_raw_parts(start, len)
+        }
+    }
+}
+
+impl Chunk {
+    /// Accepts what asyncio's `write` accepts; a buffer that can change is copied.
+    ///
+    /// # Errors
+    ///
+    /// `TypeError` in asyncio's words.
+    #[inline]
+    pub(crate) fn new(py: Python<'_>, data: &Object) -> PyResult<Self> {
+        // SAFETY: a type check of a live object.
+        if unsafe { ffi::PyBytes_CheckExact(data.as_ptr()) } != 0 {
+            return Ok(Self { bytes: data.clone_ref(py) });
+        }
+        let data = data.bind(py);
+        let accepted = data.is_instance_of::<PyBytes>()
+            || data.is_instance_of::<PyByteArray>()
+            || data.is_instance_of::<PyMemoryView>();
+        if !accepted {
+            let kind = data.get_type().name()?;
+            return Err(PyTypeError::new_err(
+                format!(
+                    "data argument must be a bytes, bytearray, or memoryview object, not {:?}",
+                    kind.to_string()
+                )
+                .replace('"', "'"),
+            ));
+        }
+        Self::copy(data)
+    }
+
+    /// Copies any buffer, as `writelines` accepts them.
+    pub(crate) fn copy(data: &Bound<'_, PyAny>) -> PyResult<Self> {
+        // SAFETY: a live object; the result is owned or null with an error. It is an exact `bytes`.
+        let bytes = unsafe { Object::from_owned(data.py(), ffi::PyBytes_FromObject(data.as_ptr())) }?;
+        Ok(Self { bytes })
+    }
+}
+
+/// A writable view of a protocol's buffer.
+pub(crate) struct WritableBuffer {
+    view: Box<ffi::Py_buffer>,
+}
+
+impl WritableBuffer {
+    /// # Errors
+    ///
+    /// `BufferError` or `TypeError` if the object has no writable contiguous memory.
+    pub(crate) fn new(object: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let mut view = Box::new(ffi::Py_buffer::new());
+        // SAFETY: `view` is writable, and is released exactly once, on drop, only if this succeeds.
+        let outcome =
+            unsafe { ffi::PyObject_GetBuffer(object.as_ptr(), &raw mut *view, ffi::PyBUF_WRITABLE) };
+        if outcome < 0 {
+            return Err(PyErr::fetch(object.py()));
+        }
+        let this = Self { view };
+        if this.view.buf.is_null() && this.view.len > 0 {
+            return Err(PyBufferError::new_err("the buffer has no memory"));
+        }
+        Ok(this)
+    }
+
+    pub(crate) fn as_mut(&mut self) -> &mut [u8] {
+        let len = usize::try_from(self.view.len).unwrap_or(0);
+        if len == 0 {
+            return &mut [];
+        }
+        // SAFETY: a simple writable buffer is `len` contiguous bytes at `buf`, exported until released.
+        // Other Python code could write to it too, but does not run while this thread is attached
+        // between here and the end of one recv(2).
+        unsafe { std::slice::from_raw_parts_mut(self.view.buf.cast::<u8>(), len) }
+    }
+}
+
+impl Drop for WritableBuffer {
+    fn drop(&mut self) {
+        // SAFETY: acquired by `new`, which is the only constructor, and released here only.
+        unsafe { ffi::PyBuffer_Release(&raw mut *self.view) }
+    }
+}

@@ -1,0 +1,273 @@
+//! `Loop`: the native base of `ourio.EventLoop`, its fields and what is not per callback.
+//!
+//! asyncio's `BaseEventLoop` stands behind it in the method order and keeps its state in attributes such as
+//! `_closed` and `_stopping`. They are properties here, so that its code and ours share one state.
+
+use std::cell::{Cell, RefCell};
+
+use ourio_engine::{Engine, Remote, TimerId, Token};
+use pyo3::PyTraverseError;
+use pyo3::prelude::*;
+use pyo3::pyclass::PyVisit;
+use pyo3::types::{PyDict, PyList, PyTuple};
+
+use crate::entry::{Entry, Shared};
+use crate::error;
+use crate::gil::GilBound;
+use crate::object::Object;
+use crate::stream::StreamTransport;
+use crate::watch::Watchers;
+
+/// The native event loop.
+#[pyclass(module = "ourio._ourio", frozen, subclass)]
+#[derive(Debug)]
+pub(crate) struct Loop {
+    state: GilBound<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    engine: RefCell<Engine<Entry>>,
+    remote: Remote<Entry>,
+    watchers: RefCell<Watchers>,
+    /// Transports that wrote during the callback that is running.
+    corked: RefCell<Vec<Shared<StreamTransport>>>,
+    /// Where every read lands first. Taken out while in use.
+    scratch: RefCell<Vec<u8>>,
+    debug: Cell<bool>,
+    closed: Cell<bool>,
+    stopping: Cell<bool>,
+    /// Set while a callback runs, so that writes may wait for its end.
+    dispatching: Cell<bool>,
+    /// asyncio: the identifier of the thread that runs the loop, else `None`.
+    thread_id: Cell<Option<u64>>,
+    task_factory: RefCell<Option<Object>>,
+}
+
+/// asyncio: a transport reads at most this much at once (`max_size`).
+pub(crate) const READ_MAX: usize = 256 * 1024;
+
+impl Loop {
+    #[inline]
+    pub(crate) fn engine(&self) -> &RefCell<Engine<Entry>> {
+        &self.state.engine
+    }
+
+    pub(crate) fn remote(&self) -> &Remote<Entry> {
+        &self.state.remote
+    }
+
+    pub(crate) fn watchers(&self) -> &RefCell<Watchers> {
+        &self.state.watchers
+    }
+
+    pub(crate) fn corked(&self) -> &RefCell<Vec<Shared<StreamTransport>>> {
+        &self.state.corked
+    }
+
+    pub(crate) fn scratch(&self) -> &RefCell<Vec<u8>> {
+        &self.state.scratch
+    }
+
+    #[inline]
+    pub(crate) fn is_debug(&self) -> bool {
+        self.state.debug.get()
+    }
+
+    #[inline]
+    pub(crate) fn check_closed(&self) -> PyResult<()> {
+        if self.state.closed.get() { Err(error::loop_closed()) } else { Ok(()) }
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.state.stopping.get()
+    }
+
+    #[inline]
+    pub(crate) fn dispatching(&self) -> &Cell<bool> {
+        &self.state.dispatching
+    }
+
+    #[inline]
+    pub(crate) fn thread_id(&self) -> Option<u64> {
+        self.state.thread_id.get()
+    }
+
+    pub(crate) fn task_factory(&self) -> &RefCell<Option<Object>> {
+        &self.state.task_factory
+    }
+
+    #[inline]
+    pub(crate) fn schedule(&self, entry: Entry) {
+        self.state.engine.borrow_mut().schedule(entry);
+    }
+
+    /// The entry comes back to be dropped by the caller, when no field is borrowed.
+    pub(crate) fn cancel_timer(&self, id: TimerId) -> Option<Entry> {
+        self.state.engine.borrow_mut().cancel(id)
+    }
+
+    pub(crate) fn unwatch(&self, token: Token) {
+        self.state.engine.borrow_mut().unwatch(token);
+        let watcher = self.state.watchers.borrow_mut().remove(token);
+        drop(watcher);
+    }
+}
+
+#[pymethods]
+impl Loop {
+    #[new]
+    #[pyo3(signature = (*_args, **_kwargs))]
+    fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
+        let engine: Engine<Entry> = Engine::new().map_err(|error| error::engine(&error))?;
+        let state = State {
+            remote: engine.remote(),
+            engine: RefCell::new(engine),
+            watchers: RefCell::default(),
+            corked: RefCell::default(),
+            scratch: RefCell::new(vec![0; READ_MAX]),
+            debug: Cell::new(false),
+            closed: Cell::new(false),
+            stopping: Cell::new(false),
+            dispatching: Cell::new(false),
+            thread_id: Cell::new(None),
+            task_factory: RefCell::new(None),
+        };
+        Ok(Self { state: GilBound::new(state) })
+    }
+
+    /// Whether the loop is running.
+    fn is_running(&self) -> bool {
+        self.state.thread_id.get().is_some()
+    }
+
+    /// Whether the loop was closed.
+    fn is_closed(&self) -> bool {
+        self.state.closed.get()
+    }
+
+    #[getter]
+    fn _debug(&self) -> bool {
+        self.state.debug.get()
+    }
+
+    #[setter(_debug)]
+    fn set_debug(&self, enabled: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.state.debug.set(enabled.is_truthy()?);
+        Ok(())
+    }
+
+    #[getter]
+    fn _closed(&self) -> bool {
+        self.state.closed.get()
+    }
+
+    #[setter(_closed)]
+    fn set_closed(&self, closed: bool) {
+        self.state.closed.set(closed);
+    }
+
+    #[getter]
+    fn _stopping(&self) -> bool {
+        self.state.stopping.get()
+    }
+
+    #[setter(_stopping)]
+    fn set_stopping(&self, stopping: bool) {
+        self.state.stopping.set(stopping);
+    }
+
+    #[getter]
+    fn _thread_id(&self) -> Option<u64> {
+        self.state.thread_id.get()
+    }
+
+    #[setter(_thread_id)]
+    fn set_thread_id(&self, thread_id: Option<u64>) {
+        self.state.thread_id.set(thread_id);
+    }
+
+    #[getter]
+    fn _task_factory(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        let factory = self.state.task_factory.borrow();
+        factory.as_ref().map(|factory| factory.bind(py).clone().unbind())
+    }
+
+    #[setter(_task_factory)]
+    fn set_task_factory(&self, factory: Option<Bound<'_, PyAny>>) {
+        let before = self.state.task_factory.replace(factory.map(Object::from));
+        drop(before);
+    }
+
+    /// A snapshot of what is ready, as handles; changing it changes nothing.
+    #[getter]
+    fn _ready<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyList>> {
+        let ready = PyList::empty(slf.py());
+        for handle in crate::turn::ready_handles(slf)? {
+            ready.append(handle)?;
+        }
+        Ok(ready)
+    }
+
+    /// `BaseEventLoop.__init__` assigns an empty queue, for which there is no use here.
+    #[setter(_ready)]
+    fn set_ready(&self, _queue: &Bound<'_, PyAny>) {}
+
+    /// The descriptor to which Python writes the numbers of signals.
+    fn _signal_fd(&self) -> PyResult<i32> {
+        let mut engine = self.state.engine.borrow_mut();
+        let signals = engine.signals().map_err(|error| error::engine(&error))?;
+        Ok(signals.writer().as_raw_fd())
+    }
+
+    /// The engine's counters by name.
+    fn _counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let counters = self.state.engine.borrow().counters();
+        let named = PyDict::new(py);
+        named.set_item("turns", counters.turns)?;
+        named.set_item("polls", counters.polls)?;
+        named.set_item("ran", counters.ran)?;
+        named.set_item("io_events", counters.io_events)?;
+        named.set_item("timers_fired", counters.timers_fired)?;
+        named.set_item("ready", counters.ready)?;
+        named.set_item("timers", counters.timers)?;
+        named.set_item("watched", counters.watched)?;
+        Ok(named)
+    }
+
+    /// Drops every entry and every registration; the last step of `close()`.
+    fn _release(&self) {
+        let entries = self.state.engine.borrow_mut().close();
+        let watchers = self.state.watchers.take();
+        for token in watchers.tokens() {
+            self.state.engine.borrow_mut().unwatch(token);
+        }
+        let corked = self.state.corked.take();
+        self.state.scratch.take();
+        // Dropped last and outside of every borrow: their destructors may call the loop.
+        drop((entries, watchers, corked));
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        if let Ok(engine) = self.state.engine.try_borrow() {
+            for object in engine.entries().flat_map(Entry::references) {
+                visit.call(object.as_py())?;
+            }
+        }
+        if let Ok(watchers) = self.state.watchers.try_borrow() {
+            for object in watchers.references() {
+                visit.call(object.as_py())?;
+            }
+        }
+        if let Ok(factory) = self.state.task_factory.try_borrow() {
+            visit.call(factory.as_ref().map(Object::as_py))?;
+        }
+        Ok(())
+    }
+
+    fn __clear__(&self) {
+        self._release();
+        let factory = self.state.task_factory.take();
+        drop(factory);
+    }
+}

@@ -1,0 +1,67 @@
+//! What is looked up once, at import: asyncio's types and functions.
+
+use std::sync::OnceLock;
+
+use pyo3::exceptions::PySystemError;
+use pyo3::prelude::*;
+
+use crate::gil::GilBound;
+use crate::object::Object;
+
+/// Objects of `asyncio` and friends, by the names that they have there.
+#[derive(Debug)]
+pub(crate) struct Known {
+    pub(crate) none: Object,
+    pub(crate) future: Object,
+    pub(crate) task: Object,
+    pub(crate) handle: Object,
+    pub(crate) timer_handle: Object,
+    pub(crate) transport: Object,
+    pub(crate) buffered_protocol: Object,
+    pub(crate) transport_socket: Object,
+    pub(crate) try_native: Object,
+    pub(crate) logger: Object,
+    pub(crate) set_nodelay: Object,
+    pub(crate) extract_stack: Object,
+    pub(crate) iscoroutine: Object,
+    pub(crate) iscoroutinefunction: Object,
+    pub(crate) getframe: Object,
+}
+
+static KNOWN: OnceLock<GilBound<Known>> = OnceLock::new();
+
+/// Looks everything up.
+pub(crate) fn import(py: Python<'_>) -> PyResult<()> {
+    let find = |module: &str, name: &str| Ok::<_, PyErr>(Object::from(py.import(module)?.getattr(name)?));
+    let known = Known {
+        none: py.None().into_bound(py).into(),
+        future: find("asyncio", "Future")?,
+        task: find("asyncio", "Task")?,
+        handle: find("asyncio", "Handle")?,
+        timer_handle: find("asyncio", "TimerHandle")?,
+        transport: find("asyncio", "Transport")?,
+        buffered_protocol: find("asyncio", "BufferedProtocol")?,
+        transport_socket: find("asyncio.trsock", "TransportSocket")?,
+        try_native: py.import("asyncio.constants")?.getattr("_SendfileMode")?.getattr("TRY_NATIVE")?.into(),
+        logger: find("asyncio.log", "logger")?,
+        set_nodelay: find("asyncio.base_events", "_set_nodelay")?,
+        extract_stack: find("asyncio.format_helpers", "extract_stack")?,
+        iscoroutine: find("asyncio", "iscoroutine")?,
+        iscoroutinefunction: find("inspect", "iscoroutinefunction")?,
+        getframe: find("sys", "_getframe")?,
+    };
+    // A second import of the module keeps what the first has found: they are the same objects.
+    let _ = KNOWN.set(GilBound::new(known));
+    Ok(())
+}
+
+/// What was looked up at import.
+///
+/// # Errors
+///
+/// None in practice: no method can run before the module has been imported.
+#[inline]
+pub(crate) fn known() -> PyResult<&'static Known> {
+    let known = KNOWN.get().ok_or_else(|| PySystemError::new_err("ourio._ourio is not imported"))?;
+    Ok(known)
+}

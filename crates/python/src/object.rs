@@ -1,0 +1,104 @@
+//! Owned Python references for the hot path, and the calls that are made on them.
+//!
+//! `pyo3::Py` asks on every drop whether the thread is attached, as it may be dropped anywhere. An
+//! [`Object`] may not: it is dropped attached, always, and so costs one decrement. It is what entries
+//! of the ready queue are made of.
+#![expect(unsafe_code, reason = "reference counts and calls without pyo3's per-call bookkeeping")]
+
+use std::fmt;
+use std::mem::ManuallyDrop;
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+
+/// An owned reference that is created, used and dropped by attached threads only.
+pub(crate) struct Object(ManuallyDrop<Py<PyAny>>);
+
+impl Object {
+    /// Takes over an owned reference; the pending exception if it is null.
+    ///
+    /// # Safety
+    ///
+    /// `ptr` is null with an exception set, or owned by the caller, who gives it up.
+    #[inline]
+    pub(crate) unsafe fn from_owned(py: Python<'_>, ptr: *mut ffi::PyObject) -> PyResult<Self> {
+        // SAFETY: the caller's promise is the callee's.
+        unsafe { Bound::from_owned_ptr_or_err(py, ptr) }.map(Self::from)
+    }
+
+    /// Takes a new reference to a borrowed object.
+    ///
+    /// # Safety
+    ///
+    /// `ptr` is not null and alive.
+    #[inline]
+    pub(crate) unsafe fn from_borrowed(py: Python<'_>, ptr: *mut ffi::PyObject) -> Self {
+        // SAFETY: the caller's promise is the callee's.
+        unsafe { Bound::from_borrowed_ptr(py, ptr) }.into()
+    }
+
+    #[inline]
+    pub(crate) fn bind<'a, 'py>(&'a self, py: Python<'py>) -> &'a Bound<'py, PyAny> {
+        self.0.bind(py)
+    }
+
+    #[inline]
+    pub(crate) fn as_ptr(&self) -> *mut ffi::PyObject {
+        self.0.as_ptr()
+    }
+
+    #[inline]
+    pub(crate) fn clone_ref(&self, py: Python<'_>) -> Self {
+        self.bind(py).clone().into()
+    }
+
+    /// For `__traverse__`.
+    pub(crate) fn as_py(&self) -> &Py<PyAny> {
+        &self.0
+    }
+
+    /// Calls it without arguments.
+    #[inline]
+    pub(crate) fn call0(&self, py: Python<'_>) -> PyResult<Self> {
+        // SAFETY: the callable is alive for as long as `self`; the result is owned or null with an error.
+        unsafe { Self::from_owned(py, ffi::PyObject_CallNoArgs(self.as_ptr())) }
+    }
+
+    /// Calls it with one argument.
+    #[inline]
+    pub(crate) fn call1(&self, py: Python<'_>, arg: &Self) -> PyResult<Self> {
+        // SAFETY: as `call0`, and the argument outlives the call.
+        unsafe { Self::from_owned(py, ffi::PyObject_CallOneArg(self.as_ptr(), arg.as_ptr())) }
+    }
+
+    /// Calls it with the elements of a tuple.
+    #[inline]
+    pub(crate) fn call(&self, py: Python<'_>, args: &Bound<'_, PyTuple>) -> PyResult<Self> {
+        let args = args.as_ptr();
+        // SAFETY: as `call1`; no keywords is a null pointer.
+        unsafe { Self::from_owned(py, ffi::PyObject_Call(self.as_ptr(), args, std::ptr::null_mut())) }
+    }
+}
+
+impl Drop for Object {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: an `Object` is dropped by an attached thread (see the module's text), and the reference
+        // is owned and not used after this.
+        unsafe { ffi::Py_DECREF(self.0.as_ptr()) }
+    }
+}
+
+impl<T> From<Bound<'_, T>> for Object {
+    #[inline]
+    fn from(bound: Bound<'_, T>) -> Self {
+        Self(ManuallyDrop::new(bound.into_any().unbind()))
+    }
+}
+
+impl fmt::Debug for Object {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Object").field(&self.as_ptr()).finish()
+    }
+}

@@ -1,0 +1,105 @@
+//! Borrowing a descriptor from the Python socket that owns it.
+//!
+//! A transport's descriptor has one owner: the `socket.socket` object. A program can reach that object and
+//! close it behind the transport's back; the number is then free for another connection, and a transport
+//! that went on using the number would read and write *that* connection. So the number is asked of its
+//! owner before every system call. Asking through `fileno()` would cost more than the rest of a small
+//! read; the number is therefore read from the object itself, where a probe at import proves that it is
+//! where every supported CPython has it: directly behind the object's head.
+#![expect(unsafe_code, reason = "reads one int of the socket object, as probed at import")]
+
+use std::os::fd::{BorrowedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+
+use crate::object::Object;
+
+/// Set if the probe has found the number where it is expected.
+static LAYOUT_IS_KNOWN: AtomicBool = AtomicBool::new(false);
+
+/// `PySocketSockObject` begins with the object's head and `sock_fd` (Modules/socketmodule.h).
+#[repr(C)]
+struct SocketHead {
+    head: ffi::PyObject,
+    fd: RawFd,
+}
+
+/// Finds out whether a socket's number can be read directly.
+pub(crate) fn probe(py: Python<'_>) -> PyResult<()> {
+    let class = py.import("socket")?.getattr("socket")?;
+    let (first, second) = (class.call0()?, class.call0()?);
+    let base = py.import("_socket")?.getattr("socket")?;
+    let large_enough = base.getattr("__basicsize__")?.extract::<usize>()? >= size_of::<SocketHead>();
+    let agrees = |socket: &Bound<'_, PyAny>| -> PyResult<bool> {
+        let number: RawFd = socket.call_method0("fileno")?.extract()?;
+        // SAFETY: the object is at least as large as what is read, as `large_enough` was checked before.
+        Ok(large_enough && unsafe { read_number(socket.as_ptr()) } == number)
+    };
+    let mut known = agrees(&first)? && agrees(&second)?;
+    for socket in [first, second] {
+        socket.call_method0("close")?;
+        known = known && agrees(&socket)?;
+    }
+    LAYOUT_IS_KNOWN.store(known, Ordering::Relaxed);
+    Ok(())
+}
+
+/// # Safety
+///
+/// `socket` points to a live object of at least the size of `SocketHead`.
+#[inline]
+unsafe fn read_number(socket: *mut ffi::PyObject) -> RawFd {
+    // SAFETY: the caller's promise; an int has no invalid values.
+    unsafe { (*socket.cast::<SocketHead>()).fd }
+}
+
+/// The Python socket that owns a transport's descriptor.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    object: Object,
+    /// Whether the number may be read from the object: it is a `_socket.socket`, and the probe succeeded.
+    direct: bool,
+}
+
+impl Socket {
+    pub(crate) fn new(socket: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let class = socket.py().import("_socket")?.getattr("socket")?;
+        let direct = LAYOUT_IS_KNOWN.load(Ordering::Relaxed) && socket.is_instance(&class)?;
+        // `isinstance` also believes `__class__`; the layout is that of the type.
+        let direct = direct && socket.get_type().is_subclass(&class)?;
+        Ok(Self { object: socket.clone().into(), direct })
+    }
+
+    /// The descriptor's number; -1 once the socket has been closed.
+    #[inline]
+    pub(crate) fn number(&self, py: Python<'_>) -> RawFd {
+        if self.direct {
+            // SAFETY: alive through `self`, and of a type whose layout was probed.
+            return unsafe { read_number(self.object.as_ptr()) };
+        }
+        let number = self.object.bind(py).call_method0("fileno").and_then(|number| number.extract());
+        number.unwrap_or(-1)
+    }
+
+    /// Uses the descriptor for one system call; `EBADF` once the socket has been closed.
+    #[inline]
+    pub(crate) fn with<T>(
+        &self,
+        py: Python<'_>,
+        call: impl FnOnce(BorrowedFd<'_>) -> rustix::io::Result<T>,
+    ) -> rustix::io::Result<T> {
+        let number = self.number(py);
+        if number < 0 {
+            return Err(rustix::io::Errno::BADF);
+        }
+        // SAFETY: the owner holds the number open now, and cannot be closed during the call: that takes
+        // an attached thread, and this one is attached and runs no Python.
+        call(unsafe { BorrowedFd::borrow_raw(number) })
+    }
+
+    pub(crate) fn object(&self) -> &Object {
+        &self.object
+    }
+}

@@ -1,0 +1,630 @@
+//! `StreamTransport`: a connected stream socket as asyncio's `Transport`. Its face and its life.
+//!
+//! The rules (which callback, in which order, how often) are `ourio_transport::Stream`; this file gives them a
+//! Python object, and `stream_io` gives them system calls. It answers `isinstance(_, asyncio.Transport)`
+//! through `__class__`: a class with `__slots__` cannot be a base of a native layout.
+
+use std::cell::{Cell, RefCell};
+
+use ourio_engine::Token;
+use ourio_transport::{Effects, FlowChange, Loss, Stream};
+use pyo3::PyTraverseError;
+use pyo3::exceptions::{PyConnectionError, PyOSError, PyResourceWarning, PyRuntimeError};
+use pyo3::prelude::*;
+use pyo3::pyclass::PyVisit;
+use pyo3::types::PyDict;
+
+use crate::chunk::Chunk;
+use crate::context;
+use crate::entry::{Entry, Shared, Step};
+use crate::error;
+use crate::event_loop::Loop;
+use crate::gil::GilBound;
+use crate::known::known;
+use crate::object::Object;
+use crate::socket::Socket;
+use crate::turn::call_exception_handler;
+
+/// A stream transport over a socket.
+#[pyclass(module = "ourio", name = "StreamTransport", frozen, dict, weakref)]
+#[derive(Debug)]
+pub(crate) struct StreamTransport {
+    pub(crate) state: GilBound<State>,
+}
+
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) stream: RefCell<Stream<Chunk>>,
+    /// `None` once the connection is lost and the descriptor released.
+    pub(crate) socket: RefCell<Option<Socket>>,
+    /// The number at the start, for texts only.
+    fd: i32,
+    pub(crate) event_loop: RefCell<Option<Object>>,
+    pub(crate) protocol: RefCell<Option<Object>>,
+    /// Whether the protocol fills a buffer of its own.
+    pub(crate) buffered: Cell<bool>,
+    extra: Object,
+    server: RefCell<Option<Object>>,
+    waiter: RefCell<Option<Object>>,
+    /// What `connection_lost` is called with.
+    loss: RefCell<Option<Object>>,
+    pub(crate) token: Cell<Option<Token>>,
+    /// asyncio: reads run in the context in which reading started.
+    pub(crate) read_context: RefCell<Option<Object>>,
+    /// 3.15: the context that the creator asked for.
+    given_context: Option<Object>,
+    /// Set while the transport is in the loop's list of those that wrote.
+    pub(crate) corked: Cell<bool>,
+    /// Done when the write queue is empty; set by `sendfile`.
+    pub(crate) empty_waiter: RefCell<Option<Object>>,
+}
+
+impl StreamTransport {
+    pub(crate) fn with_loop<T>(
+        &self,
+        py: Python<'_>,
+        body: impl FnOnce(&Bound<'_, Loop>) -> PyResult<T>,
+    ) -> PyResult<T> {
+        let event_loop = self.state.event_loop.borrow().as_ref().map(|object| object.bind(py).clone());
+        let event_loop = event_loop.ok_or_else(error::loop_closed)?;
+        body(event_loop.cast::<Loop>()?)
+    }
+
+    pub(crate) fn protocol<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        self.state.protocol.borrow().as_ref().map(|protocol| protocol.bind(py).clone())
+    }
+
+    /// Schedules a step in a copy of the current context, or in the one that the creator gave.
+    fn schedule(slf: &Bound<'_, Self>, step: Step) -> PyResult<()> {
+        let py = slf.py();
+        let given = slf.get().state.given_context.as_ref().map(|context| context.clone_ref(py));
+        let context = context::given_or_copy(py, given)?;
+        slf.get().with_loop(py, |event_loop| {
+            event_loop.get().check_closed()?;
+            event_loop.get().schedule(Entry::Transport {
+                transport: Shared::from(slf.clone()),
+                context,
+                step,
+            });
+            Ok(())
+        })
+    }
+
+    /// Performs what an input asked for, then watches what is wanted.
+    pub(crate) fn perform(slf: &Bound<'_, Self>, effects: Effects) -> PyResult<()> {
+        let py = slf.py();
+        let this = slf.get();
+        this.sync_interest(slf)?;
+        if effects.shut_down_write {
+            this.shut_down_write(py);
+        }
+        if effects.lost.is_some() {
+            Self::schedule(slf, Step::Lost)?;
+        }
+        match effects.flow {
+            None => Ok(()),
+            Some(change) => this.tell_flow(slf, change),
+        }
+    }
+
+    fn tell_flow(&self, slf: &Bound<'_, Self>, change: FlowChange) -> PyResult<()> {
+        let py = slf.py();
+        let method = match change {
+            FlowChange::Pause => "pause_writing",
+            FlowChange::Resume => "resume_writing",
+        };
+        let Some(protocol) = self.protocol(py) else { return Ok(()) };
+        let Err(error) = protocol.call_method0(method) else { return Ok(()) };
+        if error::ends_the_loop(py, &error) {
+            return Err(error);
+        }
+        let context = PyDict::new(py);
+        context.set_item("message", format!("protocol.{method}() failed"))?;
+        context.set_item("exception", error.into_value(py))?;
+        context.set_item("transport", slf)?;
+        context.set_item("protocol", protocol)?;
+        self.with_loop(py, |event_loop| call_exception_handler(event_loop, &context))
+    }
+
+    /// asyncio: `_fatal_error`. The kernel's refusals are for the log in debug mode, all else is reported.
+    pub(crate) fn fail(slf: &Bound<'_, Self>, error: PyErr, message: &str) -> PyResult<()> {
+        let py = slf.py();
+        let this = slf.get();
+        if error::ends_the_loop(py, &error) {
+            return Err(error);
+        }
+        let is_os_error = error.is_instance_of::<PyOSError>(py);
+        let exception = error.into_value(py).into_bound(py).into_any();
+        this.with_loop(py, |event_loop| {
+            if !is_os_error {
+                let context = PyDict::new(py);
+                context.set_item("message", message)?;
+                context.set_item("exception", &exception)?;
+                context.set_item("transport", slf)?;
+                context.set_item("protocol", this.protocol(py))?;
+                return call_exception_handler(event_loop, &context);
+            }
+            if event_loop.get().is_debug() {
+                let keywords = PyDict::new(py);
+                keywords.set_item("exc_info", &exception)?;
+                known()?.logger.bind(py).call_method("debug", ("%r: %s", slf, message), Some(&keywords))?;
+            }
+            Ok(())
+        })?;
+        Self::force_close(slf, Some(exception))
+    }
+
+    fn force_close(slf: &Bound<'_, Self>, exception: Option<Bound<'_, PyAny>>) -> PyResult<()> {
+        let (effects, discarded) = slf.get().state.stream.borrow_mut().abort();
+        if effects.lost == Some(Loss::Aborted) {
+            let before = slf.get().state.loss.replace(exception.map(Object::from));
+            drop(before);
+        }
+        discarded.for_each(drop);
+        Self::perform(slf, effects)
+    }
+
+    /// A step from the loop.
+    pub(crate) fn handle_step(
+        &self,
+        slf: &Bound<'_, Self>,
+        event_loop: &Bound<'_, Loop>,
+        context: &Object,
+        step: Step,
+    ) -> PyResult<()> {
+        match step {
+            Step::Made => self.made(slf, event_loop, context),
+            Step::Lost => self.lost(slf, event_loop, context),
+        }
+    }
+
+    fn made(&self, slf: &Bound<'_, Self>, event_loop: &Bound<'_, Loop>, context: &Object) -> PyResult<()> {
+        let py = slf.py();
+        let outcome = match self.protocol(py) {
+            Some(protocol) => {
+                let call = || protocol.call_method1("connection_made", (slf,));
+                context::run_in(py, context, call).map(drop)
+            }
+            None => Ok(()),
+        };
+        let reported = match outcome {
+            Ok(()) => Ok(()),
+            Err(error) => self.report_callback(slf, event_loop, context, "connection_made", error),
+        };
+        let given = self.state.given_context.as_ref().map(|context| context.clone_ref(py));
+        let read_context = match given {
+            Some(context) => context,
+            // asyncio: the reader's context is a copy of the one in which it is added.
+            None => context::run_in(py, context, || context::copy_current(py))?,
+        };
+        self.state.read_context.replace(Some(read_context));
+        self.state.stream.borrow_mut().start_reading();
+        self.sync_interest(slf)?;
+        let waiter = self.state.waiter.take();
+        if let Some(waiter) = waiter {
+            let waiter = waiter.bind(py);
+            if !waiter.call_method0("cancelled")?.is_truthy()? {
+                waiter.call_method1("set_result", (py.None(),))?;
+            }
+        }
+        reported
+    }
+
+    /// Reports an exception of a protocol's method as asyncio does for the callback that it is there.
+    fn report_callback(
+        &self,
+        slf: &Bound<'_, Self>,
+        event_loop: &Bound<'_, Loop>,
+        context: &Object,
+        method: &str,
+        error: PyErr,
+    ) -> PyResult<()> {
+        let py = slf.py();
+        let function = match self.protocol(py) {
+            Some(protocol) => protocol.getattr(method)?,
+            None => slf.getattr("close")?,
+        };
+        let arguments = crate::callback::Arguments::One(slf.clone().into());
+        let callback = crate::callback::Callback {
+            function: function.into(),
+            arguments,
+            context: context.clone_ref(py),
+        };
+        let handle = Bound::new(py, crate::handle::Handle::new(event_loop, callback, None))?;
+        crate::turn::report(event_loop, handle.as_any(), error)
+    }
+
+    fn lost(&self, slf: &Bound<'_, Self>, event_loop: &Bound<'_, Loop>, context: &Object) -> PyResult<()> {
+        let py = slf.py();
+        let loss = self.state.loss.borrow().as_ref().map(|loss| loss.bind(py).clone());
+        let outcome = match self.protocol(py) {
+            Some(protocol) => {
+                let call = || protocol.call_method1("connection_lost", (loss,));
+                context::run_in(py, context, call).map(drop)
+            }
+            None => Ok(()),
+        };
+        let reported = match outcome {
+            Ok(()) => Ok(()),
+            Err(error) => self.report_callback(slf, event_loop, context, "connection_lost", error),
+        };
+        let released = self.release(slf, event_loop);
+        let waiter = self.state.empty_waiter.borrow().as_ref().map(|waiter| waiter.bind(py).clone());
+        if let Some(waiter) = waiter
+            && !waiter.call_method0("done")?.is_truthy()?
+        {
+            let error = PyConnectionError::new_err("Connection is closed by peer");
+            waiter.call_method1("set_exception", (error.into_value(py),))?;
+        }
+        reported.and(released)
+    }
+
+    /// Unregisters, then closes: in this order, once.
+    fn release(&self, slf: &Bound<'_, Self>, event_loop: &Bound<'_, Loop>) -> PyResult<()> {
+        let py = slf.py();
+        if let Some(token) = self.state.token.take() {
+            event_loop.get().unwatch(token);
+        }
+        let socket = self.state.socket.take();
+        let protocol = self.state.protocol.take();
+        let server = self.state.server.take();
+        let waiter = self.state.waiter.take();
+        let closed = match &socket {
+            Some(socket) => socket.object().bind(py).call_method0("close").map(drop),
+            None => Ok(()),
+        };
+        if let Some(server) = server {
+            server.bind(py).call_method1("_detach", (slf,))?;
+        }
+        drop((socket, protocol, waiter));
+        closed
+    }
+}
+
+#[pymethods]
+impl StreamTransport {
+    #[new]
+    #[pyo3(signature = (event_loop, sock, protocol, waiter = None, extra = None, server = None, context = None))]
+    fn new(
+        event_loop: &Bound<'_, Loop>,
+        sock: &Bound<'_, PyAny>,
+        protocol: Bound<'_, PyAny>,
+        waiter: Option<Bound<'_, PyAny>>,
+        extra: Option<&Bound<'_, PyDict>>,
+        server: Option<Bound<'_, PyAny>>,
+        context: Option<Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        let py = event_loop.py();
+        let known = known()?;
+        // asyncio: names are asked for once, so that they are still known after the peer has gone.
+        let own = extra.map_or_else(|| Ok(PyDict::new(py)), PyDictMethods::copy)?;
+        own.set_item("socket", known.transport_socket.bind(py).call1((sock,))?)?;
+        own.set_item("sockname", name_or_none(sock, "getsockname")?)?;
+        if !own.contains("peername")? {
+            own.set_item("peername", name_or_none(sock, "getpeername")?)?;
+        }
+        known.set_nodelay.bind(py).call1((sock,))?;
+        let buffered = protocol.is_instance(known.buffered_protocol.bind(py))?;
+        let state = State {
+            stream: RefCell::new(Stream::new()),
+            fd: sock.call_method0("fileno")?.extract()?,
+            socket: RefCell::new(Some(Socket::new(sock)?)),
+            event_loop: RefCell::new(Some(event_loop.clone().into())),
+            protocol: RefCell::new(Some(protocol.into())),
+            buffered: Cell::new(buffered),
+            extra: own.into(),
+            server: RefCell::new(server.map(Object::from)),
+            waiter: RefCell::new(waiter.map(Object::from)),
+            loss: RefCell::new(None),
+            token: Cell::new(None),
+            read_context: RefCell::new(None),
+            given_context: context.map(Object::from),
+            corked: Cell::new(false),
+            empty_waiter: RefCell::new(None),
+        };
+        Ok(Self { state: GilBound::new(state) })
+    }
+
+    /// Attaches to the server and schedules `connection_made`.
+    fn _start(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let server = slf.get().state.server.borrow().as_ref().map(|server| server.bind(slf.py()).clone());
+        if let Some(server) = server {
+            server.call_method1("_attach", (slf,))?;
+        }
+        Self::schedule(slf, Step::Made)
+    }
+
+    #[getter]
+    fn __class__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        Ok(known()?.transport.bind(py).clone())
+    }
+
+    /// Return what is known about the connection: `socket`, `sockname`, `peername` and more.
+    #[pyo3(signature = (name, default = None))]
+    fn get_extra_info<'py>(
+        &self,
+        name: &Bound<'py, PyAny>,
+        default: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let extra = self.state.extra.bind(name.py()).cast::<PyDict>()?;
+        Ok(extra.get_item(name)?.or(default))
+    }
+
+    /// Set a new protocol.
+    fn set_protocol(&self, protocol: Bound<'_, PyAny>) -> PyResult<()> {
+        let buffered = protocol.is_instance(known()?.buffered_protocol.bind(protocol.py()))?;
+        self.state.buffered.set(buffered);
+        let before = self.state.protocol.replace(Some(protocol.into()));
+        drop(before);
+        Ok(())
+    }
+
+    /// Return the current protocol; None once the connection is lost.
+    fn get_protocol<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        self.protocol(py)
+    }
+
+    /// Whether the transport is closing or is closed.
+    fn is_closing(&self) -> bool {
+        self.state.stream.borrow().is_closing()
+    }
+
+    /// Whether data is being received.
+    fn is_reading(&self) -> bool {
+        self.state.stream.borrow().is_reading()
+    }
+
+    /// Stop receiving; nothing is delivered until `resume_reading()`.
+    fn pause_reading(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let paused = slf.get().state.stream.borrow_mut().pause_reading();
+        if paused {
+            slf.get().sync_interest(slf)?;
+            Self::log_debug(slf, "%r pauses reading")?;
+        }
+        Ok(())
+    }
+
+    /// Receive again after `pause_reading()`.
+    fn resume_reading(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let this = slf.get();
+        let resumed = this.state.stream.borrow_mut().resume_reading();
+        if resumed {
+            if this.state.given_context.is_none() {
+                let before = this.state.read_context.replace(Some(context::copy_current(py)?));
+                drop(before);
+            }
+            this.sync_interest(slf)?;
+            Self::log_debug(slf, "%r resumes reading")?;
+        }
+        Ok(())
+    }
+
+    /// Close in order: what is buffered is sent first.
+    fn close(slf: &Bound<'_, Self>) -> PyResult<()> {
+        slf.get().flush(slf)?;
+        let effects = slf.get().state.stream.borrow_mut().close();
+        Self::perform(slf, effects)
+    }
+
+    /// Close at once: what is buffered is lost.
+    fn abort(slf: &Bound<'_, Self>) -> PyResult<()> {
+        Self::_force_close(slf, None)
+    }
+
+    #[pyo3(signature = (exc))]
+    fn _force_close(slf: &Bound<'_, Self>, exc: Option<Bound<'_, PyAny>>) -> PyResult<()> {
+        slf.get().flush(slf)?;
+        Self::force_close(slf, exc)
+    }
+
+    /// Close the write side once what is buffered has been sent.
+    fn write_eof(slf: &Bound<'_, Self>) -> PyResult<()> {
+        slf.get().flush(slf)?;
+        let effects = slf.get().state.stream.borrow_mut().write_eof();
+        Self::perform(slf, effects)
+    }
+
+    /// Whether `write_eof()` is supported: always.
+    fn can_write_eof(&self) -> bool {
+        true
+    }
+
+    /// Set the high- and low-water marks in bytes.
+    #[pyo3(signature = (high = None, low = None))]
+    fn set_write_buffer_limits(
+        slf: &Bound<'_, Self>,
+        high: Option<isize>,
+        low: Option<isize>,
+    ) -> PyResult<()> {
+        let limits = [high, low].map(|limit| limit.map(usize::try_from).transpose());
+        let [Ok(high_bytes), Ok(low_bytes)] = limits else {
+            let low = low.or(high.map(|high| high.div_euclid(4))).unwrap_or(0);
+            let high = high.unwrap_or(4 * low);
+            let text = format!("high ({high}) must be >= low ({low}) must be >= 0");
+            return Err(pyo3::exceptions::PyValueError::new_err(text));
+        };
+        slf.get().flush(slf)?;
+        let outcome = slf.get().state.stream.borrow_mut().set_limits(high_bytes, low_bytes);
+        Self::perform(slf, outcome.map_err(error::limits)?)
+    }
+
+    /// The low- and the high-water mark in bytes.
+    fn get_write_buffer_limits(&self) -> (usize, usize) {
+        self.state.stream.borrow().flow().limits()
+    }
+
+    /// How many bytes wait to be sent.
+    fn get_write_buffer_size(slf: &Bound<'_, Self>) -> PyResult<usize> {
+        slf.get().flush(slf)?;
+        Ok(slf.get().state.stream.borrow().write_queue().len())
+    }
+
+    fn _make_empty_waiter<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let this = slf.get();
+        if this.state.empty_waiter.borrow().is_some() {
+            return Err(PyRuntimeError::new_err("Empty waiter is already set"));
+        }
+        this.flush(slf)?;
+        let waiter =
+            this.with_loop(py, |event_loop| Ok(event_loop.call_method0("create_future")?.unbind()))?;
+        let waiter = waiter.into_bound(py);
+        this.state.empty_waiter.replace(Some(waiter.clone().into()));
+        if this.state.stream.borrow().write_queue().is_empty() {
+            waiter.call_method1("set_result", (py.None(),))?;
+        }
+        Ok(waiter)
+    }
+
+    fn _reset_empty_waiter(&self) {
+        let waiter = self.state.empty_waiter.take();
+        drop(waiter);
+    }
+
+    #[classattr]
+    #[pyo3(name = "_start_tls_compatible")]
+    const START_TLS_COMPATIBLE: bool = true;
+
+    #[getter]
+    fn _sendfile_compatible<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        Ok(known()?.try_native.bind(py).clone())
+    }
+
+    #[getter]
+    fn _extra(&self, py: Python<'_>) -> Py<PyAny> {
+        self.state.extra.bind(py).clone().unbind()
+    }
+
+    #[getter]
+    fn _loop(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        let open = self.state.socket.borrow().is_some();
+        let event_loop = self.state.event_loop.borrow();
+        event_loop.as_ref().filter(|_| open).map(|event_loop| event_loop.bind(py).clone().unbind())
+    }
+
+    #[getter]
+    fn _sock(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        let socket = self.state.socket.borrow();
+        socket.as_ref().map(|socket| socket.object().bind(py).clone().unbind())
+    }
+
+    #[getter]
+    fn _sock_fd(&self) -> i32 {
+        self.state.fd
+    }
+
+    #[getter]
+    fn _protocol<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        self.protocol(py)
+    }
+
+    #[getter]
+    fn _paused(&self) -> bool {
+        let stream = self.state.stream.borrow();
+        !stream.is_closing() && !stream.is_reading()
+    }
+
+    #[getter]
+    fn _closing(&self) -> bool {
+        self.is_closing()
+    }
+
+    #[getter]
+    fn _conn_lost(&self) -> bool {
+        self.state.stream.borrow().is_lost()
+    }
+
+    #[getter]
+    fn _eof(&self) -> bool {
+        self.state.stream.borrow().is_write_ended()
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let this = slf.get();
+        let stream = this.state.stream.borrow();
+        let mut text = slf.get_type().name()?.to_string();
+        if this.state.socket.borrow().is_none() {
+            text.push_str(" closed");
+        } else if stream.is_closing() {
+            text.push_str(" closing");
+        }
+        let fd = this.state.fd;
+        let read = if stream.wants_read() { "polling" } else { "idle" };
+        let write = if stream.wants_write() { "polling" } else { "idle" };
+        let size = stream.write_queue().len();
+        Ok(format!("<{text} fd={fd} read={read} write=<{write}, bufsize={size}>>"))
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        let state = &self.state;
+        visit.call(state.extra.as_py())?;
+        visit.call(state.given_context.as_ref().map(Object::as_py))?;
+        let fields = [
+            &state.event_loop,
+            &state.protocol,
+            &state.server,
+            &state.waiter,
+            &state.loss,
+            &state.read_context,
+            &state.empty_waiter,
+        ];
+        for field in fields {
+            if let Ok(field) = field.try_borrow() {
+                visit.call(field.as_ref().map(Object::as_py))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn __clear__(&self) {
+        let state = &self.state;
+        // The socket and the server stay, for the warning of an unclosed transport.
+        let fields = [&state.event_loop, &state.protocol, &state.waiter, &state.loss, &state.read_context];
+        let taken = fields.map(RefCell::take);
+        drop(taken);
+    }
+}
+
+impl StreamTransport {
+    fn log_debug(slf: &Bound<'_, Self>, format: &str) -> PyResult<()> {
+        let py = slf.py();
+        slf.get().with_loop(py, |event_loop| {
+            if event_loop.get().is_debug() {
+                known()?.logger.bind(py).call_method1("debug", (format, slf))?;
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Drop for State {
+    /// asyncio: a transport that is collected unclosed warns and closes its socket.
+    fn drop(&mut self) {
+        let Some(socket) = self.socket.take() else { return };
+        Python::attach(|py| {
+            let text = format!("unclosed transport <StreamTransport fd={}>\0", self.fd);
+            let category = py.get_type::<PyResourceWarning>();
+            let message =
+                std::ffi::CStr::from_bytes_with_nul(text.as_bytes()).unwrap_or(c"unclosed transport");
+            let warned = PyErr::warn(py, category.as_any(), message, 1);
+            let closed = socket.object().bind(py).call_method0("close").map(drop);
+            let detached = match self.server.take() {
+                // The transport itself is gone; the server only counts, or looks it up in a weak set.
+                Some(server) => server.bind(py).call_method1("_detach", (server.bind(py),)).map(drop),
+                None => Ok(()),
+            };
+            for error in [warned, closed, detached].into_iter().filter_map(Result::err) {
+                error.write_unraisable(py, None);
+            }
+        });
+    }
+}
+
+fn name_or_none<'py>(sock: &Bound<'py, PyAny>, method: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
+    match sock.call_method0(method) {
+        Ok(name) => Ok(Some(name)),
+        Err(error) if error.is_instance_of::<PyOSError>(sock.py()) => Ok(None),
+        Err(error) => Err(error),
+    }
+}

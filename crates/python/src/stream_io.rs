@@ -1,0 +1,343 @@
+//! The system calls of a stream transport: reading, writing, corking.
+//!
+//! Writes made during one callback leave together at its end, in one system call per transport: the
+//! headers and the body of an HTTP response are one. A program cannot tell: the buffer's size is asked
+//! after a flush, and above the high-water mark nothing is held back.
+
+use std::ffi::CStr;
+use std::io::IoSlice;
+
+use ourio_engine::{Interest, Readiness};
+use ourio_transport::Admission;
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, Shutdown};
+
+use crate::chunk::{Chunk, WritableBuffer};
+use crate::context;
+use crate::entry::Shared;
+use crate::error;
+use crate::event_loop::Loop;
+use crate::known::known;
+use crate::method::{self, Args, Body, RawMethod};
+use crate::object::Object;
+use crate::schedule::raw_methods;
+use crate::stream::StreamTransport;
+use crate::watch::Watcher;
+
+raw_methods! {
+    Write, StreamTransport, c"write", write,
+        c"write(data)\n--\n\nSend data; what the kernel does not take at once is buffered.";
+    WriteLines, StreamTransport, c"writelines", writelines,
+        c"writelines(list_of_data)\n--\n\nSend each of the buffers in list_of_data.";
+}
+
+pub(crate) fn add_methods(py: Python<'_>) -> PyResult<()> {
+    method::attach::<Write>(py)?;
+    method::attach::<WriteLines>(py)
+}
+
+/// Chunks per system call. The kernel's limit is 1024; beyond some dozens the call costs what it carries.
+const SLICES_MAX: usize = 64;
+
+fn write(py: Python<'_>, slf: &Bound<'_, StreamTransport>, args: Args<'_>) -> PyResult<Object> {
+    let data = one_argument(py, args, "write", "data")?;
+    let this = slf.get();
+    let chunk = Chunk::new(py, &data)?;
+    if this.admit(py, "write")? == Admission::Open && !chunk.as_ref().is_empty() {
+        this.state.stream.borrow_mut().queue(chunk);
+        this.cork(slf)?;
+    }
+    Ok(known()?.none.clone_ref(py))
+}
+
+fn writelines(py: Python<'_>, slf: &Bound<'_, StreamTransport>, args: Args<'_>) -> PyResult<Object> {
+    let list = one_argument(py, args, "writelines", "list_of_data")?;
+    let this = slf.get();
+    let mut chunks = Vec::new();
+    for data in list.bind(py).try_iter()? {
+        let data = data?;
+        chunks.push(match data.cast_exact::<PyBytes>() {
+            Ok(_) => Chunk::new(py, &Object::from(data))?,
+            Err(_) => Chunk::copy(&data)?,
+        });
+    }
+    if this.admit(py, "writelines")? == Admission::Open {
+        {
+            let mut stream = this.state.stream.borrow_mut();
+            for chunk in chunks {
+                stream.queue(chunk);
+            }
+        }
+        this.cork(slf)?;
+    }
+    Ok(known()?.none.clone_ref(py))
+}
+
+fn one_argument(py: Python<'_>, args: Args<'_>, method: &str, name: &str) -> PyResult<Object> {
+    let named = args.keywords(py).find(|(keyword, _)| keyword.extract::<&str>().is_ok_and(|k| k == name));
+    match (args.len(), args.positional(py, 0), named) {
+        (1, Some(data), None) | (0, None, Some((_, data))) => Ok(data),
+        (count, ..) => Err(pyo3::exceptions::PyTypeError::new_err(format!(
+            "{method}() takes exactly one argument ({count} given)"
+        ))),
+    }
+}
+
+impl StreamTransport {
+    /// Whether a write may be queued, in asyncio's order of checks.
+    fn admit(&self, py: Python<'_>, method: &str) -> PyResult<Admission> {
+        let admission = self.state.stream.borrow_mut().admit_write();
+        let admission = admission.map_err(|refusal| match method {
+            "write" => error::write_after_eof(refusal),
+            other => PyRuntimeError::new_err(format!("Cannot call {other}() after write_eof()")),
+        })?;
+        if self.state.empty_waiter.borrow().is_some() {
+            return Err(PyRuntimeError::new_err(format!("unable to {method}; sendfile is in progress")));
+        }
+        if admission == (Admission::Dropped { warn: true }) {
+            known()?.logger.bind(py).call_method1("warning", ("socket.send() raised exception.",))?;
+        }
+        Ok(admission)
+    }
+
+    /// Holds back what was queued until the callback that is running ends, or sends it now.
+    fn cork(&self, slf: &Bound<'_, Self>) -> PyResult<()> {
+        let (blocked, over) = {
+            let stream = self.state.stream.borrow();
+            (stream.is_blocked(), stream.write_queue().len() > stream.flow().high())
+        };
+        if blocked {
+            let effects = self.state.stream.borrow_mut().handle_blocked();
+            return Self::perform(slf, effects);
+        }
+        if over || self.state.corked.get() {
+            return if over { self.flush(slf) } else { Ok(()) };
+        }
+        let held = self.with_loop(slf.py(), |event_loop| {
+            let held = event_loop.get().dispatching().get();
+            if held {
+                event_loop.get().corked().borrow_mut().push(Shared::from(slf.clone()));
+            }
+            Ok(held)
+        })?;
+        self.state.corked.set(held);
+        if held { Ok(()) } else { self.send(slf) }
+    }
+
+    /// The callback has ended.
+    pub(crate) fn uncork(&self, slf: &Bound<'_, Self>) {
+        self.state.corked.set(false);
+        if let Err(error) = self.flush(slf) {
+            // Only a protocol's `resume_writing` raising KeyboardInterrupt or SystemExit gets here.
+            error.write_unraisable(slf.py(), Some(slf));
+        }
+    }
+
+    /// Sends what was held back.
+    #[inline]
+    pub(crate) fn flush(&self, slf: &Bound<'_, Self>) -> PyResult<()> {
+        let waits = {
+            let stream = self.state.stream.borrow();
+            !stream.write_queue().is_empty() && !stream.is_blocked() && !stream.is_lost()
+        };
+        if waits { self.send(slf) } else { Ok(()) }
+    }
+
+    /// Offers the queue to the kernel once, and again while it takes whole batches.
+    fn send(&self, slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        loop {
+            let offered;
+            let outcome = {
+                let stream = self.state.stream.borrow();
+                let socket = self.state.socket.borrow();
+                let Some(socket) = socket.as_ref() else { return Ok(()) };
+                let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+                let slices = stream.write_queue().fill(&mut slices);
+                offered = slices.iter().map(|slice| slice.len()).sum::<usize>();
+                socket.with(py, |fd| match slices {
+                    [single] => rustix::net::send(fd, single, SendFlags::NOSIGNAL),
+                    many => rustix::io::writev(fd, many),
+                })
+            };
+            match outcome {
+                Ok(count) => {
+                    let effects = self.state.stream.borrow_mut().handle_written(count);
+                    let drained = self.state.stream.borrow().write_queue().is_empty();
+                    Self::perform(slf, effects)?;
+                    if drained {
+                        return self.wake_empty_waiter(py);
+                    }
+                    if count < offered {
+                        return self.block(slf);
+                    }
+                }
+                Err(Errno::AGAIN | Errno::INTR) => return self.block(slf),
+                Err(errno) => {
+                    let error = error::os(errno.raw_os_error());
+                    return Self::fail(slf, error, "Fatal write error on socket transport");
+                }
+            }
+        }
+    }
+
+    fn block(&self, slf: &Bound<'_, Self>) -> PyResult<()> {
+        let effects = self.state.stream.borrow_mut().handle_blocked();
+        Self::perform(slf, effects)
+    }
+
+    fn wake_empty_waiter(&self, py: Python<'_>) -> PyResult<()> {
+        let waiter = self.state.empty_waiter.borrow().as_ref().map(|waiter| waiter.bind(py).clone());
+        if let Some(waiter) = waiter
+            && !waiter.call_method0("done")?.is_truthy()?
+        {
+            waiter.call_method1("set_result", (py.None(),))?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn shut_down_write(&self, py: Python<'_>) {
+        if let Some(socket) = self.state.socket.borrow().as_ref() {
+            // The peer may have gone already, which the next read or write reports.
+            let _ = socket.with(py, |fd| rustix::net::shutdown(fd, Shutdown::Write));
+        }
+    }
+
+    /// Watches the descriptor for what the stream wants.
+    #[inline]
+    pub(crate) fn sync_interest(&self, slf: &Bound<'_, Self>) -> PyResult<()> {
+        let wanted = {
+            let stream = self.state.stream.borrow();
+            Interest { readable: stream.wants_read(), writable: stream.wants_write() }
+        };
+        let py = slf.py();
+        match self.state.token.get() {
+            None if wanted.is_none() => Ok(()),
+            Some(token) => self.with_loop(py, |event_loop| {
+                if wanted.is_none() {
+                    self.state.token.set(None);
+                    event_loop.get().unwatch(token);
+                    return Ok(());
+                }
+                let outcome = event_loop.get().engine().borrow_mut().rewatch(token, wanted);
+                outcome.map_err(|error| error::engine(&error))
+            }),
+            None => self.with_loop(py, |event_loop| {
+                let number = match self.state.socket.borrow().as_ref() {
+                    Some(socket) => socket.number(py),
+                    None => return Ok(()),
+                };
+                let this = event_loop.get();
+                let token = this.engine().borrow_mut().watch(number, wanted);
+                let token = token.map_err(|error| error::engine(&error))?;
+                self.state.token.set(Some(token));
+                let watcher = Watcher::Transport(Shared::from(slf.clone()));
+                let superseded = this.watchers().borrow_mut().insert(token, watcher);
+                drop(superseded);
+                Ok(())
+            }),
+        }
+    }
+
+    /// The descriptor is ready.
+    pub(crate) fn handle_ready(
+        &self,
+        slf: &Bound<'_, Self>,
+        event_loop: &Bound<'_, Loop>,
+        readiness: Readiness,
+    ) -> PyResult<()> {
+        let py = slf.py();
+        if readiness.readable && self.state.stream.borrow().wants_read() {
+            let context = self.state.read_context.borrow().as_ref().map(|context| context.clone_ref(py));
+            match context {
+                Some(context) => context::run_in(py, &context, || self.read(slf, event_loop))?,
+                None => self.read(slf, event_loop)?,
+            }
+        }
+        if readiness.writable && self.state.stream.borrow().wants_write() {
+            self.send(slf)?;
+        }
+        Ok(())
+    }
+
+    fn read(&self, slf: &Bound<'_, Self>, event_loop: &Bound<'_, Loop>) -> PyResult<()> {
+        let py = slf.py();
+        let Some(protocol) = self.protocol(py) else { return Ok(()) };
+        if self.state.buffered.get() {
+            return self.read_into(slf, &protocol);
+        }
+        let outcome = {
+            let mut scratch = event_loop.get().scratch().borrow_mut();
+            let socket = self.state.socket.borrow();
+            let Some(socket) = socket.as_ref() else { return Ok(()) };
+            let received = socket.with(py, |fd| rustix::net::recv(fd, &mut scratch[..], RecvFlags::empty()));
+            received.map(|(count, _)| PyBytes::new(py, &scratch[..count]))
+        };
+        match outcome {
+            Ok(data) if data.as_bytes().is_empty() => self.end_of_stream(slf, &protocol),
+            Ok(data) => match protocol.call_method1(pyo3::intern!(py, "data_received"), (data,)) {
+                Ok(_) => Ok(()),
+                Err(error) => Self::fail(slf, error, "Fatal error: protocol.data_received() call failed."),
+            },
+            Err(errno) => Self::read_failed(slf, errno),
+        }
+    }
+
+    /// Reads straight into the protocol's own buffer.
+    fn read_into(&self, slf: &Bound<'_, Self>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = slf.py();
+        let buffer = protocol.call_method1(pyo3::intern!(py, "get_buffer"), (-1,)).and_then(|buffer| {
+            if buffer.len()? == 0 {
+                return Err(PyRuntimeError::new_err("get_buffer() returned an empty buffer"));
+            }
+            Ok(buffer)
+        });
+        let buffer = match buffer {
+            Ok(buffer) => buffer,
+            Err(error) => return Self::fail(slf, error, "Fatal error: protocol.get_buffer() call failed."),
+        };
+        let mut view = match WritableBuffer::new(&buffer) {
+            Ok(view) => view,
+            Err(error) => return Self::fail(slf, error, "Fatal read error on socket transport"),
+        };
+        let outcome = {
+            let socket = self.state.socket.borrow();
+            let Some(socket) = socket.as_ref() else { return Ok(()) };
+            socket.with(py, |fd| rustix::net::recv(fd, view.as_mut(), RecvFlags::empty()))
+        };
+        drop(view);
+        match outcome {
+            Ok((0, _)) => self.end_of_stream(slf, protocol),
+            Ok((count, _)) => match protocol.call_method1(pyo3::intern!(py, "buffer_updated"), (count,)) {
+                Ok(_) => Ok(()),
+                Err(error) => Self::fail(slf, error, "Fatal error: protocol.buffer_updated() call failed."),
+            },
+            Err(errno) => Self::read_failed(slf, errno),
+        }
+    }
+
+    fn read_failed(slf: &Bound<'_, Self>, errno: Errno) -> PyResult<()> {
+        match errno {
+            Errno::AGAIN | Errno::INTR => Ok(()),
+            errno => {
+                let error = error::os(errno.raw_os_error());
+                Self::fail(slf, error, "Fatal read error on socket transport")
+            }
+        }
+    }
+
+    fn end_of_stream(&self, slf: &Bound<'_, Self>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
+        let answer = protocol.call_method0("eof_received").and_then(|answer| answer.is_truthy());
+        match answer {
+            Ok(keep_open) => {
+                self.flush(slf)?;
+                let effects = self.state.stream.borrow_mut().handle_eof(keep_open);
+                Self::perform(slf, effects)
+            }
+            Err(error) => Self::fail(slf, error, "Fatal error: protocol.eof_received() call failed."),
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Running the loop: turns, and what becomes of each entry. `docs/internals/turn.md` tells it in steps.
+//!
+//! The interpreter is left only around a wait that may sleep; a poll that returns at once is shorter than
+//! leaving and coming back.
+
+use ourio_engine::{Event, Patience};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::callback::{Arguments, Callback};
+use crate::context;
+use crate::entry::Entry;
+use crate::error;
+use crate::event_loop::Loop;
+use crate::handle::Handle;
+use crate::watch;
+
+#[pymethods]
+impl Loop {
+    /// Runs turns until the loop is told to stop.
+    fn _run(slf: &Bound<'_, Self>) -> PyResult<()> {
+        slf.get().engine().borrow_mut().poll_soon();
+        loop {
+            turn(slf)?;
+            if slf.get().is_stopping() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Runs one turn.
+    fn _run_once(slf: &Bound<'_, Self>) -> PyResult<()> {
+        slf.get().engine().borrow_mut().poll_soon();
+        turn(slf)
+    }
+
+    /// Schedules a handle that was made elsewhere.
+    fn _add_callback(&self, handle: Bound<'_, PyAny>) {
+        let entry = match handle.cast_into::<Handle>() {
+            Ok(handle) => Entry::Handle(handle.into()),
+            Err(other) => Entry::Foreign(other.into_inner().into()),
+        };
+        self.schedule(entry);
+    }
+
+    /// Schedules a handle from a signal handler of Python, and wakes the loop.
+    fn _add_callback_signalsafe(&self, handle: Bound<'_, PyAny>) {
+        self._add_callback(handle);
+        self.remote().wake();
+    }
+
+    /// Wakes the loop from any thread.
+    fn _write_to_self(&self) {
+        self.remote().wake();
+    }
+
+    /// asyncio's own timer handles count their cancellations here; ours are not in that heap.
+    fn _timer_handle_cancelled(&self, _handle: &Bound<'_, PyAny>) {}
+}
+
+fn turn(slf: &Bound<'_, Loop>) -> PyResult<()> {
+    let (py, this) = (slf.py(), slf.get());
+    let wait = {
+        let mut engine = this.engine().borrow_mut();
+        let patience = if this.is_stopping() { Patience::Poll } else { Patience::Block };
+        let now = engine.now();
+        engine.prepare(now, patience)
+    };
+    let events = if wait.may_sleep() { py.detach(|| wait.block()) } else { wait.block() };
+    let events = events.map_err(|error| error::engine(&error))?;
+    {
+        let mut engine = this.engine().borrow_mut();
+        let now = engine.now();
+        engine.absorb(events, now);
+    }
+    // After absorbing, so that an exception of a signal handler (Ctrl-C) loses no event.
+    py.check_signals()?;
+    loop {
+        let entry = this.engine().borrow_mut().next();
+        let Some(entry) = entry else { return Ok(()) };
+        this.dispatching().set(true);
+        let outcome = dispatch(slf, entry);
+        this.dispatching().set(false);
+        flush_corked(slf);
+        outcome?;
+    }
+}
+
+/// What a callback has written leaves now, in one system call per transport.
+#[inline]
+fn flush_corked(slf: &Bound<'_, Loop>) {
+    while let Some(transport) = take_corked(slf.get()) {
+        let transport = transport.bind(slf.py());
+        transport.get().uncork(transport);
+    }
+}
+
+#[inline]
+fn take_corked(this: &Loop) -> Option<crate::entry::Shared<crate::stream::StreamTransport>> {
+    this.corked().borrow_mut().pop()
+}
+
+#[inline]
+fn dispatch(slf: &Bound<'_, Loop>, entry: Entry) -> PyResult<()> {
+    let py = slf.py();
+    match entry {
+        Entry::Elided { function, argument, context } => {
+            let outcome = context::run_in(py, &context, || match &argument {
+                None => function.call0(py),
+                Some(argument) => function.call1(py, argument),
+            });
+            let Err(error) = outcome else { return Ok(()) };
+            let arguments = argument.map_or(Arguments::None, Arguments::One);
+            let handle = Handle::new(slf, Callback { function, arguments, context }, None);
+            report(slf, Bound::new(py, handle)?.as_any(), error)
+        }
+        Entry::Handle(handle) => run_handle(slf, handle.bind(py)),
+        Entry::Foreign(handle) => {
+            let handle = handle.bind(py);
+            if handle.getattr("_cancelled")?.is_truthy()? {
+                return Ok(());
+            }
+            handle.call_method0("_run")?;
+            Ok(())
+        }
+        Entry::Transport { transport, context, step } => {
+            let transport = transport.bind(py);
+            transport.get().handle_step(transport, slf, &context, step)
+        }
+        Entry::Event(Event::Io(event)) => watch::deliver(slf, event),
+        Entry::Event(Event::Signal(number)) => {
+            slf.call_method1("_handle_signal", (number,))?;
+            Ok(())
+        }
+        // The Python face leaves children to asyncio's watchers, which watch pidfds as readers.
+        Entry::Event(_) => Ok(()),
+    }
+}
+
+/// Runs a handle, timed in debug mode, and reports what it raises.
+pub(crate) fn run_handle(slf: &Bound<'_, Loop>, handle: &Bound<'_, Handle>) -> PyResult<()> {
+    if handle.get().is_cancelled() {
+        return Ok(());
+    }
+    if slf.get().is_debug() {
+        slf.call_method1("_run_timed", (handle,))?;
+        return Ok(());
+    }
+    match handle.get().run(slf.py()) {
+        Ok(()) => Ok(()),
+        Err(error) => report(slf, handle.as_any(), error),
+    }
+}
+
+/// asyncio: `Handle._run` lets SystemExit and KeyboardInterrupt through and reports everything else.
+pub(crate) fn report(slf: &Bound<'_, Loop>, handle: &Bound<'_, PyAny>, error: PyErr) -> PyResult<()> {
+    let py = slf.py();
+    if error::ends_the_loop(py, &error) {
+        return Err(error);
+    }
+    slf.call_method1("_callback_failed", (handle, error.into_value(py)))?;
+    Ok(())
+}
+
+/// Hands a context to the loop's exception handler.
+pub(crate) fn call_exception_handler(slf: &Bound<'_, Loop>, context: &Bound<'_, PyDict>) -> PyResult<()> {
+    slf.call_method1("call_exception_handler", (context,))?;
+    Ok(())
+}
+
+/// What is ready, each as a handle.
+pub(crate) fn ready_handles<'py>(slf: &Bound<'py, Loop>) -> PyResult<Vec<Bound<'py, PyAny>>> {
+    let py = slf.py();
+    let mut found = Vec::new();
+    let mut elided = Vec::new();
+    for entry in slf.get().engine().borrow().ready_entries() {
+        match entry {
+            Entry::Handle(handle) => found.push(handle.bind(py).clone().into_any()),
+            Entry::Foreign(handle) => found.push(handle.bind(py).clone()),
+            Entry::Elided { function, argument, context } => {
+                let arguments = match argument {
+                    None => Arguments::None,
+                    Some(argument) => Arguments::One(argument.clone_ref(py)),
+                };
+                let callback =
+                    Callback { function: function.clone_ref(py), arguments, context: context.clone_ref(py) };
+                elided.push(callback);
+            }
+            Entry::Transport { .. } | Entry::Event(_) => {}
+        }
+    }
+    for callback in elided {
+        found.push(Bound::new(py, Handle::new(slf, callback, None))?.into_any());
+    }
+    Ok(found)
+}

@@ -1,0 +1,19 @@
+"""Ourio: asyncio, rebuilt in Rust.
+
+``ourio.run(main())`` runs a program as ``asyncio.run`` does, on a native event loop. Everything else of a
+program stays ``import asyncio``. Importing this package changes nothing in ``asyncio`` or ``ssl``.
+"""
+
+import sys as _sys
+
+from ourio._loop import EventLoop
+from ourio._ourio import __version__
+from ourio._runner import new_event_loop, run
+
+__all__ = ["EventLoop", "__version__", "new_event_loop", "run"]
+
+if _sys.version_info < (3, 16):
+    # Python 3.16 removes event loop policies.
+    from ourio._policy import EventLoopPolicy, install
+
+    __all__ += ["EventLoopPolicy", "install"]

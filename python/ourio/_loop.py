@@ -1,0 +1,191 @@
+"""``EventLoop``: the native loop, completed by asyncio's own code for what runs once per program.
+
+The native base decides when things run and moves the bytes of stream connections. What is not per callback
+or per packet (connecting, serving, executors, signal bookkeeping, subprocesses, asynchronous generators)
+is inherited from the interpreter's own ``asyncio.SelectorEventLoop``, so that it is exactly asyncio in
+every version. ``docs/internals/decisions.md`` says why.
+"""
+
+import asyncio
+import selectors
+import signal
+import sys
+import threading
+from asyncio import base_events, constants, format_helpers, sslproto
+from asyncio.log import logger
+from typing import Any
+
+from ourio import _ourio
+
+_asyncio_create_task = base_events.BaseEventLoop.create_task
+
+
+class _WakeupDescriptor:
+    """The descriptor that asyncio hands to ``signal.set_wakeup_fd``. The native loop owns it."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def fileno(self) -> int:
+        return self._fd
+
+
+class _Watches:
+    """What asyncio's code may ask its selector: who watches a descriptor. It selects nothing itself."""
+
+    def __init__(self, loop: "EventLoop") -> None:
+        self._loop = loop
+
+    def get_key(self, fileobj: Any) -> selectors.SelectorKey:
+        fd = fileobj if isinstance(fileobj, int) else fileobj.fileno()
+        watched = self._loop._watched(fd)
+        if watched is None:
+            raise KeyError(f"{fileobj!r} is not registered")
+        events, reader, writer = watched
+        return selectors.SelectorKey(fileobj, fd, events, (reader, writer))
+
+    def close(self) -> None:
+        pass
+
+
+class EventLoop(_ourio.Loop, asyncio.SelectorEventLoop):
+    """An asyncio event loop on Ourio's engine.
+
+    Use it as any asyncio loop; every method has asyncio's meaning.
+
+    Threads: a loop is run by one thread at a time. From other threads only ``call_soon_threadsafe``,
+    ``asyncio.run_coroutine_threadsafe`` and reading its state are safe.
+    """
+
+    def __init__(self) -> None:
+        asyncio.SelectorEventLoop.__init__(self, _Watches(self))  # type: ignore[arg-type]
+
+    # -- life ------------------------------------------------------------------------------------------
+
+    def run_forever(self) -> None:
+        """Run until ``stop()`` is called."""
+        self._check_closed()
+        self._check_running()  # type: ignore[attr-defined]
+        self._set_coroutine_origin_tracking(self._debug)  # type: ignore[attr-defined]
+        agen_hooks = sys.get_asyncgen_hooks()
+        wakeup_fd = self._listen_to_signals()
+        try:
+            self._thread_id = threading.get_ident()
+            sys.set_asyncgen_hooks(
+                firstiter=self._asyncgen_firstiter_hook,  # type: ignore[attr-defined]
+                finalizer=self._asyncgen_finalizer_hook,  # type: ignore[attr-defined]
+            )
+            asyncio._set_running_loop(self)
+            self._run()
+        finally:
+            self._stopping = False
+            self._thread_id = None
+            asyncio._set_running_loop(None)
+            self._set_coroutine_origin_tracking(False)  # type: ignore[attr-defined]
+            sys.set_asyncgen_hooks(*agen_hooks)
+            if wakeup_fd is not None and not self._signal_handlers:
+                signal.set_wakeup_fd(wakeup_fd)
+
+    def close(self) -> None:
+        """Close the loop: what has not run is dropped, the default executor is shut down without waiting."""
+        if self.is_running():
+            raise RuntimeError("Cannot close a running event loop")
+        if self.is_closed():
+            return
+        super().close()
+        self._release()
+
+    def _listen_to_signals(self) -> int | None:
+        """Have signals wake the loop, so that none waits for the next event. Only Python's main thread can.
+
+        Returns the descriptor to restore, or ``None`` where nothing was changed.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            return None
+        before = signal.set_wakeup_fd(self._signal_fd(), warn_on_full_buffer=False)
+        if before not in (-1, self._signal_fd()):
+            # Somebody else's; a signal then still interrupts the wait itself.
+            signal.set_wakeup_fd(before)
+            return None
+        return -1
+
+    def _make_self_pipe(self) -> None:
+        self._csock = _WakeupDescriptor(self._signal_fd())
+
+    def _close_self_pipe(self) -> None:
+        pass
+
+    # -- callbacks -------------------------------------------------------------------------------------
+
+    def _create_task(self, coro: Any, **kwargs: Any) -> asyncio.Task[Any]:
+        """asyncio's own ``create_task``, for all but the plainest call."""
+        task = _asyncio_create_task(self, coro, **kwargs)
+        try:
+            return task
+        finally:
+            # asyncio (gh-128552): no cycle of a task's exception, this frame and the task.
+            del task
+
+    def _callback_failed(self, handle: Any, exc: BaseException) -> None:
+        """Report what a callback has raised, in asyncio's words."""
+        callback = format_helpers._format_callback_source(handle._callback, handle._args or ())
+        context = {"message": f"Exception in callback {callback}", "exception": exc, "handle": handle}
+        if handle._source_traceback:
+            context["source_traceback"] = handle._source_traceback
+        self.call_exception_handler(context)
+
+    def _run_timed(self, handle: Any) -> None:
+        """Run a handle in debug mode, and name it if it was slow."""
+        self._current_handle = handle
+        try:
+            started = self.time()
+            handle._run()
+            took = self.time() - started
+            if took >= self.slow_callback_duration:
+                logger.warning(
+                    "Executing %s took %.3f seconds",
+                    base_events._format_handle(handle),  # type: ignore[attr-defined]
+                    took,
+                )
+        finally:
+            self._current_handle = None
+
+    # -- connections -----------------------------------------------------------------------------------
+
+    def _make_socket_transport(
+        self, sock: Any, protocol: Any, waiter: Any = None, *, extra: Any = None, server: Any = None, context: Any = None
+    ) -> _ourio.StreamTransport:
+        self._ensure_fd_no_transport(sock)  # type: ignore[attr-defined]
+        transport = _ourio.StreamTransport(self, sock, protocol, waiter, extra, server, context)
+        self._transports[sock.fileno()] = transport  # type: ignore[attr-defined]
+        transport._start()
+        return transport
+
+    def _make_ssl_transport(
+        self,
+        rawsock: Any,
+        protocol: Any,
+        sslcontext: Any,
+        waiter: Any = None,
+        *,
+        server_side: bool = False,
+        server_hostname: str | None = None,
+        extra: Any = None,
+        server: Any = None,
+        ssl_handshake_timeout: float | None = constants.SSL_HANDSHAKE_TIMEOUT,
+        ssl_shutdown_timeout: float | None = constants.SSL_SHUTDOWN_TIMEOUT,
+        context: Any = None,
+    ) -> Any:
+        self._ensure_fd_no_transport(rawsock)  # type: ignore[attr-defined]
+        ssl_protocol = sslproto.SSLProtocol(
+            self,
+            protocol,
+            sslcontext,
+            waiter,
+            server_side,
+            server_hostname,
+            ssl_handshake_timeout=ssl_handshake_timeout,
+            ssl_shutdown_timeout=ssl_shutdown_timeout,
+        )
+        self._make_socket_transport(rawsock, ssl_protocol, extra=extra, server=server, context=context)
+        return ssl_protocol._app_transport  # type: ignore[attr-defined]
