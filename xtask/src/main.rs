@@ -1,1 +1,129 @@
-fn main() {}
+//! The one door for commands: `cargo xtask --help` lists them.
+//!
+//! Every command does its own set-up. Nothing here is needed by whoever uses Ourio.
+
+mod environment;
+mod lint;
+mod shell;
+mod test;
+mod tidy;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::environment::Environment;
+
+/// The commands of the Ourio workspace.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", version, about, disable_help_subcommand = true)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make .venv: virtual environment, tools from PyPI, release build of the extension.
+    Setup(PythonChoice),
+    /// Show what Ourio does, side by side with stock asyncio: examples/tour.py.
+    Demo {
+        #[command(flatten)]
+        python: PythonChoice,
+        /// Passed on to the tour, such as --quick or --sleepers 100000.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Run a Python program with Ourio as its event loop.
+    Run {
+        /// The program.
+        script: PathBuf,
+        /// Its arguments.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Run every test: Rust, loom, Python.
+    Test {
+        #[command(flatten)]
+        python: PythonChoice,
+        /// Run only this part.
+        #[arg(value_enum)]
+        part: Option<test::Part>,
+        /// Passed on to pytest.
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
+    /// Check formatting, lints and types.
+    Lint,
+    /// Check the structure: rooms, edges between crates, reasons, names.
+    Tidy,
+    /// Compare loops: benches/smoke.py.
+    Bench {
+        #[command(flatten)]
+        python: PythonChoice,
+        /// Interleaved rounds; each runs every case in a fresh process per loop.
+        #[arg(default_value_t = 7)]
+        rounds: u32,
+    },
+    /// Everything that a submission must pass, on every interpreter given.
+    Ci {
+        /// Also run the Python tests on these interpreters.
+        #[arg(long = "python", value_name = "PATH")]
+        pythons: Vec<PathBuf>,
+    },
+}
+
+/// Which interpreter.
+#[derive(Debug, Clone, clap::Args)]
+struct PythonChoice {
+    /// A CPython from 3.11 on; by default the one of .venv, else python3.
+    #[arg(long, value_name = "PATH")]
+    python: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    match run(CommandLine::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            shell::say_error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Setup(choice) => {
+            let environment = Environment::default_at(choice.python.as_deref())?;
+            shell::say(&format!("ready: {} ({})", environment.python().display(), environment.version()));
+            Ok(())
+        }
+        Command::Demo { python, arguments } => {
+            let environment = Environment::for_choice(python.python.as_deref())?;
+            shell::python(&environment, "examples/tour.py").args(arguments).run()
+        }
+        Command::Run { script, arguments } => {
+            let environment = Environment::for_choice(None)?;
+            shell::Step::new(environment.python()).args(["-m", "ourio"]).arg(script).args(arguments).run()
+        }
+        Command::Test { python, part, arguments } => test::run(python.python.as_deref(), part, &arguments),
+        Command::Lint => lint::run(),
+        Command::Tidy => tidy::run(),
+        Command::Bench { python, rounds } => {
+            let environment = Environment::for_choice(python.python.as_deref())?;
+            environment.install(&["uvloop"])?;
+            shell::python(&environment, "benches/smoke.py").arg(rounds.to_string()).run()
+        }
+        Command::Ci { pythons } => {
+            lint::run()?;
+            tidy::run()?;
+            test::run(None, None, &[])?;
+            for python in pythons {
+                test::run(Some(&python), Some(test::Part::Python), &[])?;
+            }
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,203 @@
+"""Futures and tasks: creation, factories, cancellation, contexts, helpers."""
+
+import asyncio
+import contextvars
+import sys
+
+import pytest
+
+VARIABLE = contextvars.ContextVar("variable", default="unset")
+
+
+def test_futures_and_tasks_are_asyncios_own(run):
+    async def main():
+        loop = asyncio.get_running_loop()
+        assert type(loop.create_future()) is asyncio.Future
+        task = loop.create_task(asyncio.sleep(0), name="named")
+        assert type(task) is asyncio.Task
+        assert task.get_name() == "named"
+        assert task.get_loop() is loop
+        assert asyncio.current_task() in asyncio.all_tasks()
+        await task
+
+    run(main())
+
+
+def test_a_future_made_outside_belongs_to_its_loop(loop, loop_factory):
+    other = loop_factory()
+
+    async def main():
+        assert other.create_future().get_loop() is other
+        assert loop.create_future().get_loop() is loop
+
+    loop.run_until_complete(main())
+    assert loop.create_future().get_loop() is loop
+    other.close()
+
+
+def test_a_task_inherits_its_context_and_keeps_its_own(run):
+    async def child():
+        assert VARIABLE.get() == "parent"
+        VARIABLE.set("child")
+
+    async def main():
+        VARIABLE.set("parent")
+        await asyncio.create_task(child())
+        assert VARIABLE.get() == "parent"
+        context = contextvars.Context()
+        await asyncio.get_running_loop().create_task(asyncio.sleep(0), context=context)
+
+    run(main())
+
+
+def test_a_task_factory_is_used(run):
+    made = []
+
+    def factory(loop, coro, **kwargs):
+        made.append(kwargs)
+        return asyncio.Task(coro, loop=loop, **kwargs)
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        assert loop.get_task_factory() is None
+        loop.set_task_factory(factory)
+        assert loop.get_task_factory() is factory
+        assert await asyncio.create_task(asyncio.sleep(0, "value"), name="named") == "value"
+        with pytest.raises(TypeError, match="callable or None"):
+            loop.set_task_factory(42)
+        loop.set_task_factory(None)
+        await asyncio.create_task(asyncio.sleep(0))
+
+    run(main())
+    assert len(made) == 1
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came with Python 3.12")
+def test_eager_tasks_begin_at_once(run):
+    async def main():
+        loop = asyncio.get_running_loop()
+        loop.set_task_factory(asyncio.eager_task_factory)
+        seen = []
+
+        async def work():
+            seen.append(1)
+
+        task = asyncio.create_task(work())
+        assert seen == [1]
+        assert task.done()
+
+    run(main())
+
+
+@pytest.mark.parametrize("wrong", [None, 42, "coroutine", lambda: None])
+def test_what_is_no_coroutine_is_refused(run, wrong):
+    async def main():
+        with pytest.raises(TypeError, match="coroutine was expected"):
+            asyncio.get_running_loop().create_task(wrong)
+
+    run(main())
+
+
+def test_cancellation_reaches_the_await_with_its_message(run):
+    async def main():
+        task = asyncio.create_task(asyncio.sleep(100))
+        await asyncio.sleep(0)
+        task.cancel("enough")
+        with pytest.raises(asyncio.CancelledError, match="enough"):
+            await task
+        assert task.cancelled()
+
+    run(main())
+
+
+def test_the_helpers(run):
+    async def fail():
+        raise LookupError("lost")
+
+    async def main():
+        assert await asyncio.gather(*(asyncio.sleep(0.001 * (3 - n), n) for n in range(3))) == [0, 1, 2]
+        results = await asyncio.gather(fail(), asyncio.sleep(0, 1), return_exceptions=True)
+        assert isinstance(results[0], LookupError)
+        assert results[1] == 1
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(asyncio.sleep(100), 0.001)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.001):
+                await asyncio.sleep(100)
+        done, pending = await asyncio.wait(
+            [asyncio.create_task(asyncio.sleep(t)) for t in (0.001, 100)], return_when=asyncio.FIRST_COMPLETED
+        )
+        assert (len(done), len(pending)) == (1, 1)
+        pending.pop().cancel()
+        order = [await each for each in asyncio.as_completed([asyncio.sleep(t, t) for t in (0.02, 0.001)])]
+        assert order == [0.001, 0.02]
+        shielded = asyncio.create_task(asyncio.sleep(0.005, "kept"))
+        waiting = asyncio.create_task(asyncio.wait_for(asyncio.shield(shielded), 0.001))
+        with pytest.raises(asyncio.TimeoutError):
+            await waiting
+        assert await shielded == "kept"
+        with pytest.raises(ExceptionGroup) as caught:
+            async with asyncio.TaskGroup() as group:
+                sibling = group.create_task(asyncio.sleep(100))
+                group.create_task(fail())
+        assert caught.group_contains(LookupError) if hasattr(caught, "group_contains") else True
+        assert sibling.cancelled()
+
+    run(main())
+
+
+def test_two_sleeps_overlap(run):
+    order = []
+
+    async def sleeper(delay):
+        await asyncio.sleep(delay)
+        order.append(delay)
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        await asyncio.gather(sleeper(0.1), sleeper(0.05))
+        assert loop.time() - started < 0.145
+
+    run(main())
+    assert order == [0.05, 0.1]
+
+
+def test_run_coroutine_threadsafe(run):
+    async def main():
+        loop = asyncio.get_running_loop()
+
+        def elsewhere():
+            return asyncio.run_coroutine_threadsafe(asyncio.sleep(0.001, "value"), loop).result(10)
+
+        assert await asyncio.to_thread(elsewhere) == "value"
+
+    run(main())
+
+
+def test_queues_locks_and_events(run):
+    async def main():
+        queue = asyncio.Queue(maxsize=2)
+        taken = []
+
+        async def consume():
+            while (item := await queue.get()) is not None:
+                taken.append(item)
+
+        consumer = asyncio.create_task(consume())
+        for number in range(100):
+            await queue.put(number)
+        await queue.put(None)
+        await consumer
+        assert taken == list(range(100))
+        lock, event = asyncio.Lock(), asyncio.Event()
+        async with lock:
+            waiter = asyncio.create_task(lock.acquire())
+            await asyncio.sleep(0)
+            assert not waiter.done()
+        assert await waiter
+        lock.release()
+        asyncio.get_running_loop().call_later(0.001, event.set)
+        await event.wait()
+
+    run(main())

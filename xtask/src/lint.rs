@@ -1,0 +1,23 @@
+//! Formatting, lints and types, for both languages.
+
+use anyhow::Result;
+
+use crate::environment::Environment;
+use crate::shell::{Step, say};
+
+pub(crate) fn run() -> Result<()> {
+    let environment = Environment::for_choice(None)?;
+    say("rustfmt and clippy");
+    Step::cargo().args(["fmt", "--all", "--check"]).run()?;
+    let clippy = || Step::cargo().args(["clippy", "--quiet", "--all-targets"]);
+    clippy().args(["--workspace", "--exclude", "ourio-python", "--", "-D", "warnings"]).run()?;
+    clippy()
+        .args(["--package", "ourio-python", "--target-dir", "target/lint", "--", "-D", "warnings"])
+        .env("PYO3_PYTHON", environment.python())
+        .run()?;
+    say("ruff and mypy");
+    let python = || Step::new(environment.python()).arg("-m");
+    python().args(["ruff", "check", "."]).run()?;
+    python().args(["ruff", "format", "--check", "."]).run()?;
+    python().args(["mypy", "python/ourio"]).run()
+}
