@@ -7,6 +7,7 @@ every version. ``docs/internals/decisions.md`` says why.
 """
 
 import asyncio
+import inspect
 import selectors
 import signal
 import sys
@@ -17,6 +18,7 @@ from typing import Any
 
 from ourio import _ourio
 
+_FORMATS_BY_DEBUG = "debug" in inspect.signature(format_helpers._format_callback_source).parameters
 _asyncio_create_task = base_events.BaseEventLoop.create_task
 
 
@@ -128,11 +130,17 @@ class EventLoop(_ourio.Loop, asyncio.SelectorEventLoop):
 
     def _callback_failed(self, handle: Any, exc: BaseException) -> None:
         """Report what a callback has raised, in asyncio's words."""
-        callback = format_helpers._format_callback_source(handle._callback, handle._args or ())
+        callback = self._format_callback(handle._callback, handle._args or ())
         context = {"message": f"Exception in callback {callback}", "exception": exc, "handle": handle}
         if handle._source_traceback:
             context["source_traceback"] = handle._source_traceback
         self.call_exception_handler(context)
+
+    def _format_callback(self, callback: Any, args: Any) -> str:
+        if _FORMATS_BY_DEBUG:
+            # asyncio (gh-103714): arguments may hold secrets, so they are shown in debug mode only.
+            return format_helpers._format_callback_source(callback, args, debug=self._debug)
+        return format_helpers._format_callback_source(callback, args)
 
     def _run_timed(self, handle: Any) -> None:
         """Run a handle in debug mode, and name it if it was slow."""

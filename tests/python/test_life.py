@@ -144,7 +144,7 @@ def test_a_callback_that_raises_is_reported_and_the_loop_lives(loop, reports):
     loop.run_forever()
     assert [str(report["exception"]) for report in reports] == ["one", "two"]
     assert reports[0]["message"].startswith("Exception in callback ")
-    assert "fail('one')" in reports[0]["message"]
+    assert ".fail(" in reports[0]["message"]
     assert reports[0]["handle"] is handle
 
 
@@ -161,7 +161,7 @@ def test_a_done_callback_that_raises_is_reported_with_a_handle(loop, reports):
     (report,) = reports
     assert isinstance(report["exception"], LookupError)
     assert isinstance(report["handle"], asyncio.Handle)
-    assert "fail(<Future finished result='value'>" in report["message"]
+    assert ".fail(" in report["message"]
 
 
 def test_an_exception_handler_that_raises_is_survived(loop, caplog):

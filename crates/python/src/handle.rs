@@ -8,10 +8,9 @@ use std::cell::{Cell, RefCell};
 use ourio_engine::TimerId;
 use pyo3::PyTraverseError;
 use pyo3::basic::CompareOp;
-use pyo3::exceptions::PyNotImplementedError;
 use pyo3::prelude::*;
 use pyo3::pyclass::PyVisit;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyBool, PyTuple};
 
 use crate::callback::Callback;
 use crate::event_loop::Loop;
@@ -248,11 +247,15 @@ impl TimerHandle {
         let method = match op {
             CompareOp::Lt => "__lt__",
             CompareOp::Le => "__le__",
-            CompareOp::Eq => "__eq__",
+            CompareOp::Eq | CompareOp::Ne => "__eq__",
             CompareOp::Gt => "__gt__",
             CompareOp::Ge => "__ge__",
-            CompareOp::Ne => return Err(PyNotImplementedError::new_err("!= is the inverse of ==")),
         };
-        Ok(known()?.timer_handle.bind(slf.py()).call_method1(method, (slf, other))?.unbind())
+        let py = slf.py();
+        let answer = known()?.timer_handle.bind(py).call_method1(method, (slf, other))?;
+        if matches!(op, CompareOp::Ne) && !answer.is(py.NotImplemented()) {
+            return Ok(PyBool::new(py, !answer.is_truthy()?).to_owned().into_any().unbind());
+        }
+        Ok(answer.unbind())
     }
 }

@@ -1,5 +1,6 @@
 //! `ourio._ourio`: the native half of the Python package `ourio`. This file is only the list.
 
+mod accept;
 mod callback;
 mod chunk;
 mod context;

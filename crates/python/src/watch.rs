@@ -1,8 +1,9 @@
 //! Who is told when a descriptor is ready: readers, writers, transports.
 
 use ourio_engine::{Interest, IoEvent, Token};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyInt, PyTuple};
 
 use crate::callback::{Arguments, Callback};
 use crate::context;
@@ -72,6 +73,30 @@ impl Watchers {
     }
 }
 
+/// A descriptor as `selectors` accepts it: a number, or an object with `fileno()`.
+#[derive(Debug, Clone, Copy)]
+struct Descriptor(i32);
+
+impl<'py> FromPyObject<'_, 'py> for Descriptor {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let number = if object.is_instance_of::<PyInt>() {
+            object.extract()
+        } else {
+            object.call_method0("fileno").and_then(|number| number.extract())
+        };
+        let invalid = |_| match object.repr() {
+            Ok(text) => PyValueError::new_err(format!("Invalid file object: {text}")),
+            Err(error) => error,
+        };
+        match number.map_err(invalid)? {
+            number if number < 0 => Err(PyValueError::new_err(format!("Invalid file descriptor: {number}"))),
+            number => Ok(Self(number)),
+        }
+    }
+}
+
 /// Delivers an event, if its registration still stands.
 pub(crate) fn deliver(slf: &Bound<'_, Loop>, event: IoEvent) -> PyResult<()> {
     let py = slf.py();
@@ -103,31 +128,31 @@ impl Loop {
     #[pyo3(signature = (fd, callback, *args, context = None))]
     fn _add_reader<'py>(
         slf: &Bound<'py, Self>,
-        fd: i32,
+        fd: Descriptor,
         callback: Bound<'py, PyAny>,
         args: &Bound<'py, PyTuple>,
         context: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, Handle>> {
-        add(slf, fd, Side::Read, callback, args, context)
+        add(slf, fd.0, Side::Read, callback, args, context)
     }
 
     #[pyo3(signature = (fd, callback, *args, context = None))]
     fn _add_writer<'py>(
         slf: &Bound<'py, Self>,
-        fd: i32,
+        fd: Descriptor,
         callback: Bound<'py, PyAny>,
         args: &Bound<'py, PyTuple>,
         context: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, Handle>> {
-        add(slf, fd, Side::Write, callback, args, context)
+        add(slf, fd.0, Side::Write, callback, args, context)
     }
 
-    fn _remove_reader(slf: &Bound<'_, Self>, fd: i32) -> PyResult<bool> {
-        remove(slf, fd, Side::Read)
+    fn _remove_reader(slf: &Bound<'_, Self>, fd: Descriptor) -> PyResult<bool> {
+        remove(slf, fd.0, Side::Read)
     }
 
-    fn _remove_writer(slf: &Bound<'_, Self>, fd: i32) -> PyResult<bool> {
-        remove(slf, fd, Side::Write)
+    fn _remove_writer(slf: &Bound<'_, Self>, fd: Descriptor) -> PyResult<bool> {
+        remove(slf, fd.0, Side::Write)
     }
 
     /// What a descriptor is watched for, as `selectors` flags, and by which handles.

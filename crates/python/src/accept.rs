@@ -1,0 +1,146 @@
+//! Accepting connections for a server.
+//!
+//! The rules (how many per event, what to do without descriptors) are `ourio_transport::AcceptBackoff`; what
+//! happens with a connection is asyncio's own `_accept_connection2`, so it is exactly asyncio's per version.
+//! One thing differs: asyncio, out of descriptors, goes on through its whole backlog and reports and
+//! reschedules a hundred times; here the first failure pauses.
+
+use ourio_transport::{AcceptBackoff, AcceptFailure, Verdict};
+use pyo3::exceptions::{PyBlockingIOError, PyConnectionAbortedError, PyInterruptedError, PyOSError};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+use rustix::io::Errno;
+
+use crate::event_loop::Loop;
+use crate::known::known;
+use crate::turn::call_exception_handler;
+
+#[pymethods]
+impl Loop {
+    /// A listening socket is readable. The arguments are those of asyncio's method of this name, which differ
+    /// by version; those after the backlog are only passed on.
+    #[pyo3(signature = (protocol_factory, sock, sslcontext, server, backlog, *rest))]
+    fn _accept_connection(
+        slf: &Bound<'_, Self>,
+        protocol_factory: Bound<'_, PyAny>,
+        sock: Bound<'_, PyAny>,
+        sslcontext: Bound<'_, PyAny>,
+        server: Bound<'_, PyAny>,
+        backlog: usize,
+        rest: &Bound<'_, PyTuple>,
+    ) -> PyResult<()> {
+        let py = slf.py();
+        let mut accept = AcceptBackoff::new(backlog);
+        accept.handle_readable();
+        loop {
+            let verdict = match sock.call_method0("accept") {
+                Ok(accepted) => {
+                    let (connection, address): (Bound<'_, PyAny>, Bound<'_, PyAny>) = accepted.extract()?;
+                    log_connection(slf, &server, &address, &connection)?;
+                    connection.call_method1("setblocking", (false,))?;
+                    let extra = PyDict::new(py);
+                    extra.set_item("peername", address)?;
+                    welcome(slf, (&protocol_factory, connection, extra, &sslcontext, &server), rest)?;
+                    accept.handle_accepted()
+                }
+                Err(error) => match accept.handle_failure(classify(py, &error)) {
+                    Verdict::Report => return Err(error),
+                    Verdict::Pause(_) => {
+                        report_exhaustion(slf, &sock, error)?;
+                        pause(slf, &protocol_factory, &sock, &sslcontext, &server, backlog, rest)?;
+                        Verdict::Wait
+                    }
+                    verdict => verdict,
+                },
+            };
+            if verdict != Verdict::Again {
+                return Ok(());
+            }
+        }
+    }
+}
+
+type Connection<'a, 'py> = (
+    &'a Bound<'py, PyAny>,
+    Bound<'py, PyAny>,
+    Bound<'py, PyDict>,
+    &'a Bound<'py, PyAny>,
+    &'a Bound<'py, PyAny>,
+);
+
+/// Starts asyncio's own coroutine for a new connection.
+fn welcome(slf: &Bound<'_, Loop>, connection: Connection<'_, '_>, rest: &Bound<'_, PyTuple>) -> PyResult<()> {
+    let py = slf.py();
+    let mut arguments = connection.into_pyobject(py)?.as_sequence().to_list()?.iter().collect::<Vec<_>>();
+    arguments.extend(rest.iter().take(2));
+    let keywords = PyDict::new(py);
+    // 3.15: each connection gets a copy of the server's context.
+    if let Some(context) = rest.iter().nth(2) {
+        let own = if context.is_none() { context } else { context.call_method0("copy")? };
+        keywords.set_item("context", own)?;
+    }
+    let arguments = PyTuple::new(py, arguments)?;
+    let coroutine = slf.getattr("_accept_connection2")?.call(arguments, Some(&keywords))?;
+    slf.call_method("create_task", (coroutine,), Some(&keywords))?;
+    Ok(())
+}
+
+fn classify(py: Python<'_>, error: &PyErr) -> AcceptFailure {
+    if error.is_instance_of::<PyConnectionAbortedError>(py) {
+        return AcceptFailure::Aborted;
+    }
+    if error.is_instance_of::<PyBlockingIOError>(py) || error.is_instance_of::<PyInterruptedError>(py) {
+        return AcceptFailure::NobodyWaits;
+    }
+    if !error.is_instance_of::<PyOSError>(py) {
+        return AcceptFailure::Other;
+    }
+    let code = error.value(py).getattr("errno").and_then(|code| code.extract::<i32>()).unwrap_or(0);
+    let exhausted = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+    if exhausted.iter().any(|errno| errno.raw_os_error() == code) {
+        return AcceptFailure::OutOfResources;
+    }
+    AcceptFailure::Other
+}
+
+fn report_exhaustion(slf: &Bound<'_, Loop>, sock: &Bound<'_, PyAny>, error: PyErr) -> PyResult<()> {
+    let py = slf.py();
+    let context = PyDict::new(py);
+    context.set_item("message", "socket.accept() out of system resource")?;
+    context.set_item("exception", error.into_value(py))?;
+    context.set_item("socket", known()?.transport_socket.bind(py).call1((sock,))?)?;
+    call_exception_handler(slf, &context)
+}
+
+/// Stops listening, and starts again after asyncio's delay, which programs and tests may change.
+fn pause(
+    slf: &Bound<'_, Loop>,
+    protocol_factory: &Bound<'_, PyAny>,
+    sock: &Bound<'_, PyAny>,
+    sslcontext: &Bound<'_, PyAny>,
+    server: &Bound<'_, PyAny>,
+    backlog: usize,
+    rest: &Bound<'_, PyTuple>,
+) -> PyResult<()> {
+    let py = slf.py();
+    slf.call_method1("_remove_reader", (sock.call_method0("fileno")?,))?;
+    let delay = py.import("asyncio.constants")?.getattr("ACCEPT_RETRY_DELAY")?;
+    let start = slf.getattr("_start_serving")?;
+    let head = (delay, start, protocol_factory, sock, sslcontext, server, backlog).into_pyobject(py)?;
+    let arguments = head.as_sequence().concat(rest.as_sequence())?.to_tuple()?;
+    slf.getattr("call_later")?.call1(arguments)?;
+    Ok(())
+}
+
+fn log_connection(
+    slf: &Bound<'_, Loop>,
+    server: &Bound<'_, PyAny>,
+    address: &Bound<'_, PyAny>,
+    connection: &Bound<'_, PyAny>,
+) -> PyResult<()> {
+    if slf.get().is_debug() {
+        let text = "%r got a new connection from %r: %r";
+        known()?.logger.bind(slf.py()).call_method1("debug", (text, server, address, connection))?;
+    }
+    Ok(())
+}
