@@ -382,6 +382,7 @@ def test_a_factory_that_raises_does_not_stop_the_server(run):
     run(main())
 
 
+@pytest.mark.filterwarnings("ignore:.*unclosed:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_factory_for_a_client_that_raises_reaches_the_caller(run):
     async def main():
         loop = asyncio.get_running_loop()

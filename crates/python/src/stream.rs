@@ -274,7 +274,7 @@ impl StreamTransport {
             None => Ok(()),
         };
         if let Some(server) = server {
-            server.bind(py).call_method1("_detach", (slf,))?;
+            tell_server(server.bind(py), "_detach", slf.as_any())?;
         }
         drop((socket, protocol, waiter));
         closed
@@ -329,7 +329,7 @@ impl StreamTransport {
     fn _start(slf: &Bound<'_, Self>) -> PyResult<()> {
         let server = slf.get().state.server.borrow().as_ref().map(|server| server.bind(slf.py()).clone());
         if let Some(server) = server {
-            server.call_method1("_attach", (slf,))?;
+            tell_server(&server, "_attach", slf.as_any())?;
         }
         Self::schedule(slf, Step::Made)
     }
@@ -611,7 +611,7 @@ impl Drop for State {
             let closed = socket.object().bind(py).call_method0("close").map(drop);
             let detached = match self.server.take() {
                 // The transport itself is gone; the server only counts, or looks it up in a weak set.
-                Some(server) => server.bind(py).call_method1("_detach", (server.bind(py),)).map(drop),
+                Some(server) => tell_server(server.bind(py), "_detach", server.bind(py)),
                 None => Ok(()),
             };
             for error in [warned, closed, detached].into_iter().filter_map(Result::err) {
@@ -619,6 +619,16 @@ impl Drop for State {
             }
         });
     }
+}
+
+/// Tells a server that a connection has come or gone. Since 3.13 it wants to know which.
+fn tell_server(server: &Bound<'_, PyAny>, method: &str, transport: &Bound<'_, PyAny>) -> PyResult<()> {
+    if server.py().version_info() >= (3, 13) {
+        server.call_method1(method, (transport,))?;
+    } else {
+        server.call_method0(method)?;
+    }
+    Ok(())
 }
 
 fn name_or_none<'py>(sock: &Bound<'py, PyAny>, method: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
