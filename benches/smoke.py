@@ -7,7 +7,6 @@ operation with its spread, and the ratio to uvloop. ``stock`` asyncio is the con
 import asyncio
 import json
 import os
-import socket
 import statistics
 import subprocess
 import sys

@@ -66,7 +66,7 @@ class EventLoop(_ourio.Loop, asyncio.SelectorEventLoop):
 
     def run_forever(self) -> None:
         """Run until ``stop()`` is called."""
-        self._check_closed()
+        self._check_closed()  # type: ignore[attr-defined]
         self._check_running()  # type: ignore[attr-defined]
         self._set_coroutine_origin_tracking(self._debug)  # type: ignore[attr-defined]
         agen_hooks = sys.get_asyncgen_hooks()
@@ -85,7 +85,7 @@ class EventLoop(_ourio.Loop, asyncio.SelectorEventLoop):
             asyncio._set_running_loop(None)
             self._set_coroutine_origin_tracking(False)  # type: ignore[attr-defined]
             sys.set_asyncgen_hooks(*agen_hooks)
-            if wakeup_fd is not None and not self._signal_handlers:
+            if wakeup_fd is not None and not self._signal_handlers:  # type: ignore[attr-defined]
                 signal.set_wakeup_fd(wakeup_fd)
 
     def close(self) -> None:
@@ -161,7 +161,14 @@ class EventLoop(_ourio.Loop, asyncio.SelectorEventLoop):
     # -- connections -----------------------------------------------------------------------------------
 
     def _make_socket_transport(
-        self, sock: Any, protocol: Any, waiter: Any = None, *, extra: Any = None, server: Any = None, context: Any = None
+        self,
+        sock: Any,
+        protocol: Any,
+        waiter: Any = None,
+        *,
+        extra: Any = None,
+        server: Any = None,
+        context: Any = None,
     ) -> _ourio.StreamTransport:
         self._ensure_fd_no_transport(sock)  # type: ignore[attr-defined]
         transport = _ourio.StreamTransport(self, sock, protocol, waiter, extra, server, context)
@@ -180,8 +187,8 @@ class EventLoop(_ourio.Loop, asyncio.SelectorEventLoop):
         server_hostname: str | None = None,
         extra: Any = None,
         server: Any = None,
-        ssl_handshake_timeout: float | None = constants.SSL_HANDSHAKE_TIMEOUT,
-        ssl_shutdown_timeout: float | None = constants.SSL_SHUTDOWN_TIMEOUT,
+        ssl_handshake_timeout: Any = constants.SSL_HANDSHAKE_TIMEOUT,
+        ssl_shutdown_timeout: Any = constants.SSL_SHUTDOWN_TIMEOUT,
         context: Any = None,
     ) -> Any:
         self._ensure_fd_no_transport(rawsock)  # type: ignore[attr-defined]
@@ -196,4 +203,4 @@ class EventLoop(_ourio.Loop, asyncio.SelectorEventLoop):
             ssl_shutdown_timeout=ssl_shutdown_timeout,
         )
         self._make_socket_transport(rawsock, ssl_protocol, extra=extra, server=server, context=context)
-        return ssl_protocol._app_transport  # type: ignore[attr-defined]
+        return ssl_protocol._app_transport

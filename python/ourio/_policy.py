@@ -15,7 +15,7 @@ with warnings.catch_warnings():
     _DefaultPolicy = asyncio.DefaultEventLoopPolicy
 
 
-class EventLoopPolicy(_DefaultPolicy):  # type: ignore[misc, valid-type]
+class EventLoopPolicy(_DefaultPolicy):
     """asyncio's default policy, with Ourio's loop."""
 
     def _loop_factory(self) -> "EventLoop":

@@ -19,7 +19,7 @@ def test_a_closed_loop_refuses_everything(loop):
         lambda: loop.call_soon_threadsafe(print),
         lambda: loop.call_later(1, print),
         lambda: loop.call_at(1, print),
-        lambda: loop.run_forever(),
+        loop.run_forever,
         lambda: loop.run_in_executor(None, print),
         lambda: loop.add_reader(0, print),
     ):
@@ -166,7 +166,7 @@ def test_a_done_callback_that_raises_is_reported_with_a_handle(loop, reports):
 
 def test_an_exception_handler_that_raises_is_survived(loop, caplog):
     loop.set_exception_handler(lambda _loop, _context: 1 / 0)
-    loop.call_soon(lambda: [][0])
+    loop.call_soon(lambda: int('no number'))
     loop.call_later(0.001, loop.stop)
     loop.run_forever()
     assert "Unhandled error in exception handler" in caplog.text
