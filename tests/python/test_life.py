@@ -166,7 +166,7 @@ def test_a_done_callback_that_raises_is_reported_with_a_handle(loop, reports):
 
 def test_an_exception_handler_that_raises_is_survived(loop, caplog):
     loop.set_exception_handler(lambda _loop, _context: 1 / 0)
-    loop.call_soon(lambda: int('no number'))
+    loop.call_soon(lambda: int("no number"))
     loop.call_later(0.001, loop.stop)
     loop.run_forever()
     assert "Unhandled error in exception handler" in caplog.text
