@@ -70,7 +70,7 @@ class EventLoop(_ourio.Loop, asyncio.SelectorEventLoop):
         self._check_running()  # type: ignore[attr-defined]
         self._set_coroutine_origin_tracking(self._debug)  # type: ignore[attr-defined]
         agen_hooks = sys.get_asyncgen_hooks()
-        wakeup_fd = self._listen_to_signals()
+        listens = self._listen_to_signals()
         try:
             self._thread_id = threading.get_ident()
             sys.set_asyncgen_hooks(
@@ -85,8 +85,8 @@ class EventLoop(_ourio.Loop, asyncio.SelectorEventLoop):
             asyncio._set_running_loop(None)
             self._set_coroutine_origin_tracking(False)  # type: ignore[attr-defined]
             sys.set_asyncgen_hooks(*agen_hooks)
-            if wakeup_fd is not None and not self._signal_handlers:  # type: ignore[attr-defined]
-                signal.set_wakeup_fd(wakeup_fd)
+            if listens and not self._signal_handlers:  # type: ignore[attr-defined]
+                self._stop_listening_to_signals()
 
     def close(self) -> None:
         """Close the loop: what has not run is dropped, the default executor is shut down without waiting."""
@@ -97,19 +97,22 @@ class EventLoop(_ourio.Loop, asyncio.SelectorEventLoop):
         super().close()
         self._release()
 
-    def _listen_to_signals(self) -> int | None:
-        """Have signals wake the loop, so that none waits for the next event. Only Python's main thread can.
-
-        Returns the descriptor to restore, or ``None`` where nothing was changed.
-        """
+    def _listen_to_signals(self) -> bool:
+        """Have signals wake the loop, so that none waits for the next event. Only Python's main thread can."""
         if threading.current_thread() is not threading.main_thread():
-            return None
+            return False
         before = signal.set_wakeup_fd(self._signal_fd(), warn_on_full_buffer=False)
         if before not in (-1, self._signal_fd()):
             # Somebody else's; a signal then still interrupts the wait itself.
             signal.set_wakeup_fd(before)
-            return None
-        return -1
+            return False
+        return True
+
+    def _stop_listening_to_signals(self) -> None:
+        current = signal.set_wakeup_fd(-1)
+        if current != self._signal_fd():
+            # The program has set another meanwhile.
+            signal.set_wakeup_fd(current)
 
     def _make_self_pipe(self) -> None:
         self._csock = _WakeupDescriptor(self._signal_fd())

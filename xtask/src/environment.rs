@@ -57,6 +57,10 @@ impl Environment {
     }
 
     fn make(folder: PathBuf, python: Option<&Path>) -> Result<Self> {
+        // One at a time: a second command waits until the first has made what both need.
+        fs::create_dir_all(root().join("target"))?;
+        let lock = fs::File::create(root().join("target/xtask.lock"))?;
+        lock.lock().context("target/xtask.lock")?;
         let stamp_file = folder.join("ourio-setup.txt");
         let requirements = fs::read_to_string(root().join(REQUIREMENTS)).context(REQUIREMENTS)?;
         let existing = folder.join("bin/python");

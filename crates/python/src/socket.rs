@@ -8,6 +8,7 @@
 //! where every supported CPython has it: directly behind the object's head.
 #![expect(unsafe_code, reason = "reads one int of the socket object, as probed at import")]
 
+use std::cell::RefCell;
 use std::os::fd::{BorrowedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -55,6 +56,45 @@ unsafe fn read_number(socket: *mut ffi::PyObject) -> RawFd {
     unsafe { (*socket.cast::<SocketHead>()).fd }
 }
 
+/// A descriptor's number as its owner has just told it; negative once the owner has closed it.
+///
+/// It is for the system call that follows at once: nothing may run in between that could close the owner.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Number(RawFd);
+
+impl Number {
+    /// Asks the socket in `place`, which is not borrowed while Python code runs.
+    #[inline]
+    pub(crate) fn of(place: &RefCell<Option<Socket>>, py: Python<'_>) -> Self {
+        let owner = match place.borrow().as_ref() {
+            None => return Self(-1),
+            // SAFETY: alive through the borrow, and of a type whose layout was probed.
+            Some(socket) if socket.direct => return Self(unsafe { read_number(socket.object.as_ptr()) }),
+            Some(socket) => socket.object.bind(py).clone(),
+        };
+        let number = owner.call_method0("fileno").and_then(|number| number.extract());
+        Self(number.unwrap_or(-1))
+    }
+
+    /// Uses the descriptor for one system call; `EBADF` once the socket has been closed.
+    #[inline]
+    pub(crate) fn with<T>(
+        self,
+        call: impl FnOnce(BorrowedFd<'_>) -> rustix::io::Result<T>,
+    ) -> rustix::io::Result<T> {
+        if self.0 < 0 {
+            return Err(rustix::io::Errno::BADF);
+        }
+        // SAFETY: not -1. The owner has just told the number, and closing it takes an attached thread; this
+        // one is attached and makes the call at once (see the type's rule).
+        call(unsafe { BorrowedFd::borrow_raw(self.0) })
+    }
+
+    pub(crate) fn get(self) -> RawFd {
+        self.0
+    }
+}
+
 /// The Python socket that owns a transport's descriptor.
 #[derive(Debug)]
 pub(crate) struct Socket {
@@ -70,33 +110,6 @@ impl Socket {
         // `isinstance` also believes `__class__`; the layout is that of the type.
         let direct = direct && socket.get_type().is_subclass(&class)?;
         Ok(Self { object: socket.clone().into(), direct })
-    }
-
-    /// The descriptor's number; -1 once the socket has been closed.
-    #[inline]
-    pub(crate) fn number(&self, py: Python<'_>) -> RawFd {
-        if self.direct {
-            // SAFETY: alive through `self`, and of a type whose layout was probed.
-            return unsafe { read_number(self.object.as_ptr()) };
-        }
-        let number = self.object.bind(py).call_method0("fileno").and_then(|number| number.extract());
-        number.unwrap_or(-1)
-    }
-
-    /// Uses the descriptor for one system call; `EBADF` once the socket has been closed.
-    #[inline]
-    pub(crate) fn with<T>(
-        &self,
-        py: Python<'_>,
-        call: impl FnOnce(BorrowedFd<'_>) -> rustix::io::Result<T>,
-    ) -> rustix::io::Result<T> {
-        let number = self.number(py);
-        if number < 0 {
-            return Err(rustix::io::Errno::BADF);
-        }
-        // SAFETY: the owner holds the number open now, and cannot be closed during the call: that takes
-        // an attached thread, and this one is attached and runs no Python.
-        call(unsafe { BorrowedFd::borrow_raw(number) })
     }
 
     pub(crate) fn object(&self) -> &Object {

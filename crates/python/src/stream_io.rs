@@ -24,6 +24,7 @@ use crate::known::known;
 use crate::method::{self, Args, Body, RawMethod};
 use crate::object::Object;
 use crate::schedule::raw_methods;
+use crate::socket::Number;
 use crate::stream::StreamTransport;
 use crate::watch::Watcher;
 
@@ -151,14 +152,16 @@ impl StreamTransport {
         let py = slf.py();
         loop {
             let offered;
+            if self.state.socket.borrow().is_none() {
+                return Ok(());
+            }
+            let number = Number::of(&self.state.socket, py);
             let outcome = {
                 let stream = self.state.stream.borrow();
-                let socket = self.state.socket.borrow();
-                let Some(socket) = socket.as_ref() else { return Ok(()) };
                 let mut slices = [IoSlice::new(&[]); SLICES_MAX];
                 let slices = stream.write_queue().fill(&mut slices);
                 offered = slices.iter().map(|slice| slice.len()).sum::<usize>();
-                socket.with(py, |fd| match slices {
+                number.with(|fd| match slices {
                     [single] => rustix::net::send(fd, single, SendFlags::NOSIGNAL),
                     many => rustix::io::writev(fd, many),
                 })
@@ -200,10 +203,8 @@ impl StreamTransport {
     }
 
     pub(crate) fn shut_down_write(&self, py: Python<'_>) {
-        if let Some(socket) = self.state.socket.borrow().as_ref() {
-            // The peer may have gone already, which the next read or write reports.
-            let _ = socket.with(py, |fd| rustix::net::shutdown(fd, Shutdown::Write));
-        }
+        // The peer may have gone already, which the next read or write reports.
+        let _ = Number::of(&self.state.socket, py).with(|fd| rustix::net::shutdown(fd, Shutdown::Write));
     }
 
     /// Watches the descriptor for what the stream wants.
@@ -226,10 +227,10 @@ impl StreamTransport {
                 outcome.map_err(|error| error::engine(&error))
             }),
             None => self.with_loop(py, |event_loop| {
-                let number = match self.state.socket.borrow().as_ref() {
-                    Some(socket) => socket.number(py),
-                    None => return Ok(()),
-                };
+                if self.state.socket.borrow().is_none() {
+                    return Ok(());
+                }
+                let number = Number::of(&self.state.socket, py).get();
                 let this = event_loop.get();
                 let token = this.engine().borrow_mut().watch(number, wanted);
                 let token = token.map_err(|error| error::engine(&error))?;
@@ -269,11 +270,10 @@ impl StreamTransport {
         if self.state.buffered.get() {
             return self.read_into(slf, &protocol);
         }
+        let number = Number::of(&self.state.socket, py);
         let outcome = {
             let mut scratch = event_loop.get().scratch().borrow_mut();
-            let socket = self.state.socket.borrow();
-            let Some(socket) = socket.as_ref() else { return Ok(()) };
-            let received = socket.with(py, |fd| rustix::net::recv(fd, &mut scratch[..], RecvFlags::empty()));
+            let received = number.with(|fd| rustix::net::recv(fd, &mut scratch[..], RecvFlags::empty()));
             received.map(|(count, _)| PyBytes::new(py, &scratch[..count]))
         };
         match outcome {
@@ -303,11 +303,8 @@ impl StreamTransport {
             Ok(view) => view,
             Err(error) => return Self::fail(slf, error, "Fatal read error on socket transport"),
         };
-        let outcome = {
-            let socket = self.state.socket.borrow();
-            let Some(socket) = socket.as_ref() else { return Ok(()) };
-            socket.with(py, |fd| rustix::net::recv(fd, view.as_mut(), RecvFlags::empty()))
-        };
+        let number = Number::of(&self.state.socket, py);
+        let outcome = number.with(|fd| rustix::net::recv(fd, view.as_mut(), RecvFlags::empty()));
         drop(view);
         match outcome {
             Ok((0, _)) => self.end_of_stream(slf, protocol),

@@ -1,0 +1,180 @@
+"""What asyncio's own code does on the native loop: TLS, UDP, Unix sockets, pipes, subprocesses, files."""
+
+import asyncio
+import os
+import socket
+import ssl
+import sys
+
+import pytest
+
+trustme = pytest.importorskip("trustme")
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+@pytest.fixture(scope="module")
+def contexts():
+    authority = trustme.CA()
+    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert("localhost").configure_cert(server)
+    authority.configure_trust(client)
+    return server, client
+
+
+async def upper(reader, writer):
+    while line := await reader.readline():
+        writer.write(line.upper())
+        await writer.drain()
+    writer.close()
+
+
+async def converse(reader, writer):
+    for number in range(20):
+        writer.write(b"line %d\n" % number)
+        assert await reader.readline() == b"LINE %d\n" % number
+    writer.close()
+    await writer.wait_closed()
+
+
+def test_tls(run, contexts):
+    async def main():
+        server = await asyncio.start_server(upper, "127.0.0.1", 0, ssl=contexts[0])
+        port = server.sockets[0].getsockname()[1]
+        streams = await asyncio.open_connection("127.0.0.1", port, ssl=contexts[1], server_hostname="localhost")
+        assert streams[1].get_extra_info("peercert")
+        await converse(*streams)
+        server.close()
+        await asyncio.sleep(0.01)
+
+    run(main())
+
+
+def test_start_tls(run, contexts):
+    async def serve(reader, writer):
+        assert await reader.readline() == b"starttls\n"
+        writer.write(b"go\n")
+        await writer.start_tls(contexts[0])
+        await upper(reader, writer)
+
+    async def main():
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        writer.write(b"starttls\n")
+        assert await reader.readline() == b"go\n"
+        await writer.start_tls(contexts[1], server_hostname="localhost")
+        await converse(reader, writer)
+        server.close()
+        await asyncio.sleep(0.01)
+
+    run(main())
+
+
+def test_unix_sockets(run, tmp_path):
+    async def main():
+        path = str(tmp_path / "socket")
+        server = await asyncio.start_unix_server(upper, path)
+        await converse(*await asyncio.open_unix_connection(path))
+        server.close()
+        await asyncio.sleep(0.01)
+
+    run(main())
+
+
+def test_datagrams(run):
+    class Echo(asyncio.DatagramProtocol):
+        def connection_made(self, transport):
+            self.transport = transport
+
+        def datagram_received(self, data, address):
+            self.transport.sendto(data.upper(), address)
+
+    class Client(asyncio.DatagramProtocol):
+        def __init__(self):
+            self.answer = asyncio.get_running_loop().create_future()
+
+        def datagram_received(self, data, address):
+            self.answer.set_result(data)
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        server, _ = await loop.create_datagram_endpoint(Echo, local_addr=("127.0.0.1", 0))
+        address = server.get_extra_info("sockname")
+        client, protocol = await loop.create_datagram_endpoint(Client, remote_addr=address)
+        client.sendto(b"hello")
+        assert await asyncio.wait_for(protocol.answer, 10) == b"HELLO"
+        client.close()
+        server.close()
+        await asyncio.sleep(0.01)
+
+    run(main())
+
+
+def test_pipes(run):
+    async def main():
+        loop = asyncio.get_running_loop()
+        read_end, write_end = os.pipe()
+        reader = asyncio.StreamReader()
+        reading, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(read_end))
+        writing, _ = await loop.connect_write_pipe(asyncio.Protocol, os.fdopen(write_end, "w"))
+        writing.write(b"through the pipe\n")
+        assert await reader.readline() == b"through the pipe\n"
+        writing.close()
+        assert await reader.read() == b""
+        reading.close()
+        await asyncio.sleep(0.01)
+
+    run(main())
+
+
+def test_subprocesses(run):
+    async def main():
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-c",
+            "import sys; print(sys.stdin.read().upper()); sys.exit(3)",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        out, _ = await process.communicate(b"words")
+        assert (out, process.returncode) == (b"WORDS\n", 3)
+        shells = [await asyncio.create_subprocess_shell(f"exit {code}") for code in range(5)]
+        assert [await shell.wait() for shell in shells] == list(range(5))
+
+    run(main())
+
+
+def test_sock_calls_and_sendfile(run, tmp_path):
+    async def main():
+        loop = asyncio.get_running_loop()
+        content = bytes(range(256)) * 4000
+        (tmp_path / "file").write_bytes(content)
+        received = bytearray()
+
+        async def collect(reader, writer):
+            received.extend(await reader.read())
+            writer.close()
+            done.set()
+
+        done = asyncio.Event()
+        server = await asyncio.start_server(collect, "127.0.0.1", 0)
+        address = server.sockets[0].getsockname()
+        _, writer = await asyncio.open_connection(*address)
+        writer.write(b"head")
+        with (tmp_path / "file").open("rb") as file:
+            assert await loop.sendfile(writer.transport, file) == len(content)
+        writer.write(b"tail")
+        writer.close()
+        await done.wait()
+        assert received == b"head" + content + b"tail"
+        done.clear()
+        received.clear()
+        with socket.socket() as sock:
+            sock.setblocking(False)
+            await loop.sock_connect(sock, address)
+            await loop.sock_sendall(sock, content)
+        await done.wait()
+        assert received == content
+        server.close()
+        await asyncio.sleep(0.01)
+
+    run(main())
