@@ -114,6 +114,9 @@ fn run(command: Command) -> Result<()> {
         Command::Bench { python, rounds } => {
             let environment = Environment::for_choice(python.python.as_deref())?;
             environment.install(&["uvloop"])?;
+            let build =
+                shell::Step::cargo().args(["build", "--quiet", "--release", "--package", "ourio-engine"]);
+            build.args(["--example", "echo_load"]).run()?;
             shell::python(&environment, "benches/smoke.py").arg(rounds.to_string()).run()
         }
         Command::Ci { pythons } => {
