@@ -131,6 +131,17 @@ def test_a_timer_handle_is_a_timer_handle_whatever_the_delay(loop):
         assert handle.cancelled()
 
 
+def test_a_timer_handle_knows_whether_it_waits(loop):
+    fired, cancelled = loop.call_later(0, print), loop.call_later(10, print)
+    assert fired._scheduled
+    assert cancelled._scheduled
+    turns(loop, 2)
+    cancelled.cancel()
+    assert not fired._scheduled
+    assert cancelled.cancelled()
+    fired.cancel()
+
+
 def test_timer_handles_compare_and_hash_by_their_deadline(loop):
     early, late = loop.call_at(10.0, print), loop.call_at(20.0, print)
     assert early < late

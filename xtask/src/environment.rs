@@ -83,6 +83,8 @@ impl Environment {
     }
 
     fn build(&self, suffix: &str) -> Result<()> {
+        let compiler = Step::new("cc").arg("--version").read();
+        compiler.context("no C compiler (cc) was found, which links the extension; install gcc or clang")?;
         say(&format!("building ourio for Python {}", self.version));
         let target = root().join("target/py").join(&self.version);
         let build = Step::cargo().args(["build", "--release", "--package", "ourio-python", "--target-dir"]);

@@ -171,6 +171,11 @@ impl<C: From<Event>> Engine<C> {
         self.timers.cancel(id)
     }
 
+    /// Whether a timer still waits for its time.
+    pub fn is_scheduled(&self, id: TimerId) -> bool {
+        self.timers.contains(id)
+    }
+
     /// Watches a descriptor. A registration that the number had before is superseded.
     ///
     /// The descriptor should be unwatched before it is closed. If it is not, nothing worse happens than

@@ -83,6 +83,12 @@ impl<C> Timers<C> {
         Some(payload)
     }
 
+    /// Whether a timer is waiting.
+    pub fn contains(&self, id: TimerId) -> bool {
+        let slot = self.slots.get(id.slot as usize);
+        slot.is_some_and(|slot| slot.generation == id.generation && slot.payload.is_some())
+    }
+
     /// Takes the earliest timer out if it is due at `now`.
     pub fn pop_due(&mut self, now: Time) -> Option<C> {
         while let Some(first) = self.heap.first() {
@@ -255,6 +261,7 @@ mod tests {
                         let name = index % ids.len();
                         let place = model.iter().position(|&(_, other)| other == name);
                         let expected = place.map(|place| model.remove(place).1);
+                        prop_assert_eq!(timers.contains(ids[name]), expected.is_some());
                         prop_assert_eq!(timers.cancel(ids[name]), expected);
                     }
                     Step::Cancel(_) => {}

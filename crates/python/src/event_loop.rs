@@ -215,9 +215,8 @@ impl Loop {
 
     /// The descriptor to which Python writes the numbers of signals.
     fn _signal_fd(&self) -> PyResult<i32> {
-        let mut engine = self.state.engine.borrow_mut();
-        let signals = engine.signals().map_err(|error| error::engine(&error))?;
-        Ok(signals.writer().as_raw_fd())
+        let opened = self.state.engine.borrow_mut().signals().map(|signals| signals.writer().as_raw_fd());
+        opened.map_err(|error| error::engine(&error))
     }
 
     /// The engine's counters by name.

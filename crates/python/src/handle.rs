@@ -125,7 +125,9 @@ impl Handle {
 
     #[getter]
     fn _args<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
-        self.state.callback.borrow().as_ref().map(|callback| callback.arguments.to_tuple(py)).transpose()
+        // Not borrowed while a tuple is made: that may collect garbage, which may cancel this handle.
+        let callback = self.state.callback.borrow().as_ref().map(|callback| callback.clone_ref(py));
+        callback.map(|callback| callback.arguments.to_tuple(py)).transpose()
     }
 
     #[getter]
@@ -220,7 +222,10 @@ impl TimerHandle {
 
     #[getter]
     fn _scheduled(slf: &Bound<'_, Self>) -> bool {
-        slf.get().id.get().is_some() && !slf.as_super().get().is_cancelled()
+        let Some(id) = slf.get().id.get() else { return false };
+        let event_loop = slf.as_super().get().event_loop(slf.py());
+        let event_loop = event_loop.as_ref().and_then(|event_loop| event_loop.cast::<Loop>().ok());
+        event_loop.is_some_and(|event_loop| event_loop.get().engine().borrow().is_scheduled(id))
     }
 
     /// Cancels the timer and frees its place at once.

@@ -193,7 +193,8 @@ fn add<'py>(
         context: context::given_or_copy(py, given.map(Object::from))?,
     };
     let handle = Bound::new(py, Handle::new(slf, callback, source_traceback(py, this)?))?;
-    let replaced = install(this, fd, side, handle.clone().into())?;
+    // Errors become exceptions after the borrows have ended: making one runs Python code.
+    let replaced = install(this, fd, side, handle.clone().into()).map_err(|error| error::engine(&error))?;
     if let Some(replaced) = replaced {
         replaced.bind(py).call_method0("cancel")?;
     }
@@ -201,7 +202,12 @@ fn add<'py>(
 }
 
 /// Puts a handle in its place and returns the one that it replaces.
-fn install(this: &Loop, fd: i32, side: Side, handle: Shared<Handle>) -> PyResult<Option<Shared<Handle>>> {
+fn install(
+    this: &Loop,
+    fd: i32,
+    side: Side,
+    handle: Shared<Handle>,
+) -> ourio_engine::Result<Option<Shared<Handle>>> {
     let mut engine = this.engine().borrow_mut();
     let mut watchers = this.watchers().borrow_mut();
     let wanted = |interest: Interest| match side {
@@ -211,11 +217,11 @@ fn install(this: &Loop, fd: i32, side: Side, handle: Shared<Handle>) -> PyResult
     if let Some((token, Watcher::Handles { reader, writer })) = watchers.by_descriptor(fd)
         && let Some(interest) = engine.interest(*token)
     {
-        engine.rewatch(*token, wanted(interest)).map_err(|error| error::engine(&error))?;
+        engine.rewatch(*token, wanted(interest))?;
         let place = if side == Side::Read { reader } else { writer };
         return Ok(place.replace(handle));
     }
-    let token = engine.watch(fd, wanted(Interest::NONE)).map_err(|error| error::engine(&error))?;
+    let token = engine.watch(fd, wanted(Interest::NONE))?;
     let watcher = match side {
         Side::Read => Watcher::Handles { reader: Some(handle), writer: None },
         Side::Write => Watcher::Handles { reader: None, writer: Some(handle) },
