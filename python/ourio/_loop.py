@@ -115,10 +115,10 @@ class EventLoop(_ourio.Loop, asyncio.SelectorEventLoop):
             signal.set_wakeup_fd(current)
 
     def _make_self_pipe(self) -> None:
-        self._csock = _WakeupDescriptor(self._signal_fd())
+        self._csock: _WakeupDescriptor | None = _WakeupDescriptor(self._signal_fd())
 
     def _close_self_pipe(self) -> None:
-        pass
+        self._csock = None
 
     # -- callbacks -------------------------------------------------------------------------------------
 
@@ -160,6 +160,11 @@ class EventLoop(_ourio.Loop, asyncio.SelectorEventLoop):
                 )
         finally:
             self._current_handle = None
+
+    def _name_if_slow(self, transport: Any, took: float) -> None:
+        """Name a transport whose protocol was slow, in debug mode."""
+        if took >= self.slow_callback_duration:
+            logger.warning("Executing %r took %.3f seconds", transport, took)
 
     # -- connections -----------------------------------------------------------------------------------
 

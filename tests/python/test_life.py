@@ -265,6 +265,32 @@ def test_run_in_debug_mode(run, caplog):
     assert "Executing <Task" in caplog.text
 
 
+def test_a_protocol_that_blocks_is_named_in_debug_mode(run, caplog):
+    class Blocking(asyncio.Protocol):
+        def connection_made(self, transport):
+            self.transport = transport
+
+        def data_received(self, data):
+            time.sleep(0.02)
+            self.transport.close()
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        loop.slow_callback_duration = 0.01
+        server = await loop.create_server(Blocking, "127.0.0.1", 0)
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        caplog.clear()
+        writer.write(b"block")
+        await reader.read()
+        writer.close()
+        server.close()
+        await asyncio.sleep(0.01)
+
+    run(main(), debug=True)
+    slow = [record.getMessage() for record in caplog.records if record.getMessage().startswith("Executing <")]
+    assert any("Transport" in message for message in slow), slow
+
+
 def test_the_loop_says_what_it_is(loop):
     assert repr(loop) == f"<{type(loop).__name__} running=False closed=False debug=False>"
     assert isinstance(loop, asyncio.AbstractEventLoop)

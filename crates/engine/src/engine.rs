@@ -312,7 +312,15 @@ impl<C: From<Event>> Engine<C> {
 
     /// Refuses what other threads send from here on, and returns every entry that has not run: those
     /// that are ready, those that wait for their time, and those in the inbox.
+    ///
+    /// The poller, the signal pipe and the watches over children are closed. The wake-up descriptor stays
+    /// until the last [`Remote`] has gone: another thread may be ringing it at this moment, and must not
+    /// ring a stranger's descriptor of the same number.
     pub fn close(&mut self) -> Vec<C> {
+        self.kit = None;
+        self.children = Children::default();
+        self.signals = None;
+        self.registry.close();
         let mut left = self.ready.drain();
         left.append(&mut self.timers.drain());
         left.append(&mut self.inbox.close());

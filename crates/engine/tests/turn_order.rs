@@ -177,6 +177,8 @@ fn closing_returns_what_has_not_run_and_refuses_other_threads() {
     remote.send(Work::Number(3)).expect("open");
     assert_eq!(engine.close(), [1, 2, 3].map(Work::Number));
     assert_eq!(remote.send(Work::Number(4)).expect_err("closed").0, Work::Number(4));
+    assert!(engine.watch(0, Interest::READ).is_err(), "the poller is closed");
+    assert_eq!(batch(&mut engine), []);
 }
 
 #[test]

@@ -215,6 +215,7 @@ impl Loop {
 
     /// The descriptor to which Python writes the numbers of signals.
     fn _signal_fd(&self) -> PyResult<i32> {
+        self.check_closed()?;
         let opened = self.state.engine.borrow_mut().signals().map(|signals| signals.writer().as_raw_fd());
         opened.map_err(|error| error::engine(&error))
     }
@@ -238,9 +239,6 @@ impl Loop {
     fn _release(&self) {
         let entries = self.state.engine.borrow_mut().close();
         let watchers = self.state.watchers.take();
-        for token in watchers.tokens() {
-            self.state.engine.borrow_mut().unwatch(token);
-        }
         let corked = self.state.corked.take();
         self.state.scratch.take();
         // Dropped last and outside of every borrow: their destructors may call the loop.

@@ -276,7 +276,9 @@ impl StreamTransport {
         if let Some(server) = server {
             tell_server(server.bind(py), "_detach", slf.as_any())?;
         }
-        drop((socket, protocol, waiter));
+        // asyncio: a lost transport keeps neither its protocol nor its loop alive.
+        let kept = self.state.event_loop.take();
+        drop((socket, protocol, waiter, kept));
         closed
     }
 }

@@ -13,7 +13,7 @@ use crate::entry::Entry;
 use crate::error;
 use crate::event_loop::Loop;
 use crate::handle::Handle;
-use crate::watch;
+use crate::watch::{self, Watcher};
 
 #[pymethods]
 impl Loop {
@@ -79,7 +79,7 @@ fn turn(slf: &Bound<'_, Loop>) -> PyResult<()> {
         let entry = this.engine().borrow_mut().next();
         let Some(entry) = entry else { return Ok(()) };
         this.dispatching().set(true);
-        let outcome = dispatch(slf, entry);
+        let outcome = if this.is_debug() { dispatch_timed(slf, entry) } else { dispatch(slf, entry) };
         this.dispatching().set(false);
         flush_corked(slf);
         outcome?;
@@ -98,6 +98,25 @@ fn flush_corked(slf: &Bound<'_, Loop>) {
 #[inline]
 fn take_corked(this: &Loop) -> Option<crate::entry::Shared<crate::stream::StreamTransport>> {
     this.corked().borrow_mut().pop()
+}
+
+/// In debug mode a transport's step is timed as a handle is: there is no handle of its own to do it.
+fn dispatch_timed(slf: &Bound<'_, Loop>, entry: Entry) -> PyResult<()> {
+    let py = slf.py();
+    let transport = match &entry {
+        Entry::Transport { transport, .. } => Some(transport.bind(py).clone()),
+        Entry::Event(Event::Io(event)) => match slf.get().watchers().borrow().get(event.token) {
+            Some(Watcher::Transport(transport)) => Some(transport.bind(py).clone()),
+            _ => None,
+        },
+        _ => None,
+    };
+    let Some(transport) = transport else { return dispatch(slf, entry) };
+    let started = slf.get().engine().borrow().now();
+    let outcome = dispatch(slf, entry);
+    let took = slf.get().engine().borrow().now().saturating_since(started);
+    slf.call_method1("_name_if_slow", (transport, took.as_secs_f64()))?;
+    outcome
 }
 
 #[inline]

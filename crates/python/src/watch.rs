@@ -56,10 +56,6 @@ impl Watchers {
         self.entries.get_mut(usize::try_from(fd).ok()?)?.as_mut()
     }
 
-    pub(crate) fn tokens(&self) -> impl Iterator<Item = Token> {
-        self.entries.iter().flatten().map(|(token, _)| *token)
-    }
-
     pub(crate) fn references(&self) -> impl Iterator<Item = &Object> {
         self.entries.iter().flatten().flat_map(|(_, watcher)| {
             let (first, second) = match watcher {

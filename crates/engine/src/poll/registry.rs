@@ -11,7 +11,7 @@ use rustix::event::epoll as raw;
 
 use crate::error::{Error, Misuse, Result};
 
-use super::{Backend, Interest, IoEvent, Readiness, Token, WAKE_KEY};
+use super::{Backend, Interest, IoEvent, Readiness, Scripted, Token, WAKE_KEY};
 
 /// Whom an event of a registration concerns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +62,14 @@ impl Registry {
 
     pub(crate) fn backend(&self) -> &Backend {
         &self.backend
+    }
+
+    /// Ends every registration and lets go of the kernel's set.
+    pub(crate) fn close(&mut self) {
+        // Nothing is open on a script, so that it refuses every later registration with EBADF.
+        self.backend = Backend::Scripted(Scripted::new());
+        self.entries.clear();
+        self.watched = 0;
     }
 
     /// How many descriptors are registered, the engine's own included.
