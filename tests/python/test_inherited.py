@@ -7,8 +7,8 @@ import ssl
 import sys
 
 import pytest
+import trustme
 
-trustme = pytest.importorskip("trustme")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 

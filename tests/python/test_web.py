@@ -4,9 +4,6 @@ import asyncio
 
 import pytest
 
-pytest.importorskip("uvicorn")
-pytest.importorskip("httptools")
-pytest.importorskip("aiohttp")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 CLIENTS = 20

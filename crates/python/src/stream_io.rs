@@ -129,12 +129,9 @@ impl StreamTransport {
     }
 
     /// The callback has ended.
-    pub(crate) fn uncork(&self, slf: &Bound<'_, Self>) {
+    pub(crate) fn uncork(&self, slf: &Bound<'_, Self>) -> PyResult<()> {
         self.state.corked.set(false);
-        if let Err(error) = self.flush(slf) {
-            // Only a protocol's `resume_writing` raising KeyboardInterrupt or SystemExit gets here.
-            error.write_unraisable(slf.py(), Some(slf));
-        }
+        self.flush(slf)
     }
 
     /// Sends what was held back.

@@ -81,18 +81,21 @@ fn turn(slf: &Bound<'_, Loop>) -> PyResult<()> {
         this.dispatching().set(true);
         let outcome = if this.is_debug() { dispatch_timed(slf, entry) } else { dispatch(slf, entry) };
         this.dispatching().set(false);
-        flush_corked(slf);
-        outcome?;
+        outcome.and(flush_corked(slf))?;
     }
 }
 
 /// What a callback has written leaves now, in one system call per transport.
+///
+/// Every transport is served, whatever a protocol raises meanwhile; the first exception is the result.
 #[inline]
-fn flush_corked(slf: &Bound<'_, Loop>) {
+fn flush_corked(slf: &Bound<'_, Loop>) -> PyResult<()> {
+    let mut outcome = Ok(());
     while let Some(transport) = take_corked(slf.get()) {
         let transport = transport.bind(slf.py());
-        transport.get().uncork(transport);
+        outcome = outcome.and(transport.get().uncork(transport));
     }
+    outcome
 }
 
 #[inline]
