@@ -180,17 +180,7 @@ impl StreamTransport {
 
     fn made(&self, slf: &Bound<'_, Self>, event_loop: &Bound<'_, Loop>, context: &Object) -> PyResult<()> {
         let py = slf.py();
-        let outcome = match self.protocol(py) {
-            Some(protocol) => {
-                let call = || protocol.call_method1("connection_made", (slf,));
-                context::run_in(py, context, call).map(drop)
-            }
-            None => Ok(()),
-        };
-        let reported = match outcome {
-            Ok(()) => Ok(()),
-            Err(error) => self.report_callback(slf, event_loop, context, "connection_made", error),
-        };
+        let reported = self.call_protocol(slf, event_loop, context, "connection_made", slf.as_any());
         let given = self.state.given_context.as_ref().map(|context| context.clone_ref(py));
         let read_context = match given {
             Some(context) => context,
@@ -208,6 +198,23 @@ impl StreamTransport {
             }
         }
         reported
+    }
+
+    /// Calls a method of the protocol in a context, and reports what it raises.
+    fn call_protocol(
+        &self,
+        slf: &Bound<'_, Self>,
+        event_loop: &Bound<'_, Loop>,
+        context: &Object,
+        method: &str,
+        argument: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        let py = slf.py();
+        let Some(protocol) = self.protocol(py) else { return Ok(()) };
+        match context::run_in(py, context, || protocol.call_method1(method, (argument,))) {
+            Ok(_) => Ok(()),
+            Err(error) => self.report_callback(slf, event_loop, context, method, error),
+        }
     }
 
     /// Reports an exception of a protocol's method as asyncio does for the callback that it is there.
@@ -237,17 +244,8 @@ impl StreamTransport {
     fn lost(&self, slf: &Bound<'_, Self>, event_loop: &Bound<'_, Loop>, context: &Object) -> PyResult<()> {
         let py = slf.py();
         let loss = self.state.loss.borrow().as_ref().map(|loss| loss.bind(py).clone());
-        let outcome = match self.protocol(py) {
-            Some(protocol) => {
-                let call = || protocol.call_method1("connection_lost", (loss,));
-                context::run_in(py, context, call).map(drop)
-            }
-            None => Ok(()),
-        };
-        let reported = match outcome {
-            Ok(()) => Ok(()),
-            Err(error) => self.report_callback(slf, event_loop, context, "connection_lost", error),
-        };
+        let loss = loss.unwrap_or_else(|| py.None().into_bound(py));
+        let reported = self.call_protocol(slf, event_loop, context, "connection_lost", &loss);
         let released = self.release(slf, event_loop);
         let waiter = self.state.empty_waiter.borrow().as_ref().map(|waiter| waiter.bind(py).clone());
         if let Some(waiter) = waiter
