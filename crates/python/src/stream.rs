@@ -213,25 +213,21 @@ impl StreamTransport {
         let Some(protocol) = self.protocol(py) else { return Ok(()) };
         match context::run_in(py, context, || protocol.call_method1(method, (argument,))) {
             Ok(_) => Ok(()),
-            Err(error) => self.report_callback(slf, event_loop, context, method, error),
+            Err(error) => Self::report_callback(&protocol, event_loop, context, (method, argument), error),
         }
     }
 
     /// Reports an exception of a protocol's method as asyncio does for the callback that it is there.
     fn report_callback(
-        &self,
-        slf: &Bound<'_, Self>,
+        protocol: &Bound<'_, PyAny>,
         event_loop: &Bound<'_, Loop>,
         context: &Object,
-        method: &str,
+        (method, argument): (&str, &Bound<'_, PyAny>),
         error: PyErr,
     ) -> PyResult<()> {
-        let py = slf.py();
-        let function = match self.protocol(py) {
-            Some(protocol) => protocol.getattr(method)?,
-            None => slf.getattr("close")?,
-        };
-        let arguments = crate::callback::Arguments::One(slf.clone().into());
+        let py = protocol.py();
+        let function = protocol.getattr(method)?;
+        let arguments = crate::callback::Arguments::One(argument.clone().into());
         let callback = crate::callback::Callback {
             function: function.into(),
             arguments,
