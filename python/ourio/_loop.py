@@ -10,10 +10,10 @@ import asyncio
 import inspect
 import selectors
 import signal
+import socket
 import sys
 import threading
 from asyncio import base_events, constants, format_helpers, sslproto
-from asyncio.log import logger
 from typing import Any
 
 from ourio import _ourio
@@ -50,6 +50,18 @@ class _Watches:
         pass
 
 
+_MOVERS = ("recv", "recv_into", "send", "sendmsg", "shutdown", "close", "fileno")
+
+
+def _is_plain(sock: Any) -> bool:
+    """Whether a socket moves its bytes as ``socket.socket`` does: then system calls may do it."""
+    kind = type(sock)
+    return kind is socket.socket or (
+        issubclass(kind, socket.socket)
+        and all(getattr(kind, name) is getattr(socket.socket, name) for name in _MOVERS)
+    )
+
+
 class EventLoop(_ourio.Loop, asyncio.SelectorEventLoop):
     """An asyncio event loop on Ourio's engine.
 
@@ -60,7 +72,7 @@ class EventLoop(_ourio.Loop, asyncio.SelectorEventLoop):
     """
 
     def __init__(self) -> None:
-        asyncio.SelectorEventLoop.__init__(self, _Watches(self))  # type: ignore[arg-type]
+        super().__init__(_Watches(self))  # type: ignore[call-arg]
 
     # -- life ------------------------------------------------------------------------------------------
 
@@ -116,9 +128,12 @@ class EventLoop(_ourio.Loop, asyncio.SelectorEventLoop):
 
     def _make_self_pipe(self) -> None:
         self._csock: _WakeupDescriptor | None = _WakeupDescriptor(self._signal_fd())
+        self._ssock = self._csock
+        self._internal_fds = 1
 
     def _close_self_pipe(self) -> None:
-        self._csock = None
+        self._csock = self._ssock = None
+        self._internal_fds = 0
 
     # -- callbacks -------------------------------------------------------------------------------------
 
@@ -153,18 +168,20 @@ class EventLoop(_ourio.Loop, asyncio.SelectorEventLoop):
             handle._run()
             took = self.time() - started
             if took >= self.slow_callback_duration:
-                logger.warning(
+                base_events.logger.warning(
                     "Executing %s took %.3f seconds",
                     base_events._format_handle(handle),  # type: ignore[attr-defined]
                     took,
                 )
         finally:
             self._current_handle = None
+            # asyncio: a traceback that outlives this frame must not keep the handle, hence its task.
+            del handle
 
     def _name_if_slow(self, transport: Any, took: float) -> None:
         """Name a transport whose protocol was slow, in debug mode."""
         if took >= self.slow_callback_duration:
-            logger.warning("Executing %r took %.3f seconds", transport, took)
+            base_events.logger.warning("Executing %r took %.3f seconds", transport, took)
 
     # -- connections -----------------------------------------------------------------------------------
 
@@ -177,7 +194,13 @@ class EventLoop(_ourio.Loop, asyncio.SelectorEventLoop):
         extra: Any = None,
         server: Any = None,
         context: Any = None,
-    ) -> _ourio.StreamTransport:
+    ) -> Any:
+        if not _is_plain(sock):
+            # An object of the program's own that only behaves as a socket: its methods move the bytes.
+            own = {} if context is None else {"context": context}
+            return super()._make_socket_transport(  # type: ignore[misc]
+                sock, protocol, waiter, extra=extra, server=server, **own
+            )
         self._ensure_fd_no_transport(sock)  # type: ignore[attr-defined]
         transport = _ourio.StreamTransport(self, sock, protocol, waiter, extra, server, context)
         self._transports[sock.fileno()] = transport  # type: ignore[attr-defined]

@@ -76,7 +76,7 @@ impl<C> Remote<C> {
 
     /// Ends the loop's sleep, or its next one, without an entry.
     pub fn wake(&self) {
-        self.inbox.bell.ring();
+        self.inbox.wake();
     }
 }
 
@@ -115,10 +115,15 @@ impl<C, B: Ring> Inbox<C, B> {
             Some(queue) => queue.push(entry),
             None => return Err(Closed(entry)),
         }
+        self.wake();
+        Ok(())
+    }
+
+    /// Has the consumer look: there is something to take, or something else to see.
+    pub(crate) fn wake(&self) {
         if self.state.swap(FILLED, Ordering::AcqRel) == ASLEEP {
             self.bell.ring();
         }
-        Ok(())
     }
 
     /// Announces a sleep; `false` if there is something to take instead.

@@ -19,17 +19,20 @@ use crate::turn::call_exception_handler;
 impl Loop {
     /// A listening socket is readable. The arguments are those of asyncio's method of this name, which differ
     /// by version; those after the backlog are only passed on.
-    #[pyo3(signature = (protocol_factory, sock, sslcontext, server, backlog, *rest))]
+    #[pyo3(signature = (protocol_factory, sock, sslcontext = None, server = None, backlog = 100, *rest))]
     fn _accept_connection(
         slf: &Bound<'_, Self>,
         protocol_factory: Bound<'_, PyAny>,
         sock: Bound<'_, PyAny>,
-        sslcontext: Bound<'_, PyAny>,
-        server: Bound<'_, PyAny>,
+        sslcontext: Option<Bound<'_, PyAny>>,
+        server: Option<Bound<'_, PyAny>>,
         backlog: usize,
         rest: &Bound<'_, PyTuple>,
     ) -> PyResult<()> {
         let py = slf.py();
+        let none = || py.None().into_bound(py);
+        let (sslcontext, server) = (sslcontext.unwrap_or_else(none), server.unwrap_or_else(none));
+        let rest = &with_timeouts(rest)?;
         let mut accept = AcceptBackoff::new(backlog);
         accept.handle_readable();
         loop {
@@ -58,6 +61,20 @@ impl Loop {
             }
         }
     }
+}
+
+/// What follows the backlog: the two timeouts of TLS, asyncio's own if they are not given, and more since 3.15.
+fn with_timeouts<'py>(rest: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyTuple>> {
+    if rest.len() >= 2 {
+        return Ok(rest.clone());
+    }
+    let py = rest.py();
+    let constants = py.import("asyncio.constants")?;
+    let mut values: Vec<_> = rest.iter().collect();
+    for name in ["SSL_HANDSHAKE_TIMEOUT", "SSL_SHUTDOWN_TIMEOUT"].iter().skip(values.len()) {
+        values.push(constants.getattr(*name)?);
+    }
+    PyTuple::new(py, values)
 }
 
 type Connection<'a, 'py> = (

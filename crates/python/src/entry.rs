@@ -1,11 +1,11 @@
 //! What the Python face schedules on the engine.
-#![expect(unsafe_code, reason = "entries cross threads through the inbox")]
+#![expect(unsafe_code, reason = "a checked cast that is made once, when an entry is made")]
 
 use ourio_engine::Event;
 use pyo3::PyClass;
 use pyo3::prelude::*;
 
-use crate::handle::Handle;
+use crate::handle::{Handle, ThreadSafeHandle};
 use crate::object::Object;
 use crate::stream::StreamTransport;
 
@@ -17,6 +17,8 @@ pub(crate) enum Entry {
     Elided { function: Object, argument: Option<Object>, context: Object },
     /// A handle of ours.
     Handle(Shared<Handle>),
+    /// A handle that other threads may hold.
+    ThreadSafe(Shared<ThreadSafeHandle>),
     /// A handle that asyncio's own code has made.
     Foreign(Object),
     /// A step in the life of a transport, in a context.
@@ -34,11 +36,6 @@ pub(crate) enum Step {
     Lost,
 }
 
-// SAFETY: an entry is made, sent and run by attached threads (its only sender is `call_soon_threadsafe`), and
-// the inbox drops what it holds only when the loop is closed or collected, which happens attached. So
-// its reference counts are changed under the interpreter's lock.
-unsafe impl Send for Entry {}
-
 const _: () = assert!(size_of::<Entry>() <= 32);
 
 impl From<Event> for Entry {
@@ -55,6 +52,7 @@ impl Entry {
                 (Some(function), argument.as_ref(), Some(context))
             }
             Self::Handle(handle) => (Some(handle.object()), None, None),
+            Self::ThreadSafe(handle) => (Some(handle.object()), None, None),
             Self::Foreign(handle) => (Some(handle), None, None),
             Self::Transport { transport, context, .. } => (Some(transport.object()), Some(context), None),
             Self::Event(_) => (None, None, None),

@@ -4,6 +4,7 @@
 //! on, without carrying those classes' ten slots. The text forms are asyncio's own functions.
 
 use std::cell::{Cell, RefCell};
+use std::thread::ThreadId;
 
 use ourio_engine::TimerId;
 use pyo3::PyTraverseError;
@@ -180,6 +181,86 @@ impl Handle {
         let callback = self.state.callback.take();
         let event_loop = self.state.event_loop.take();
         drop((callback, event_loop));
+    }
+}
+
+/// A handle that several threads may hold: while its callback runs, others wait for the end of it.
+///
+/// asyncio: since 3.14 `cancelled()` and `cancel()` of a handle from `call_soon_threadsafe` do not answer in the
+/// middle of the callback.
+#[pyclass(module = "ourio", frozen, extends = Handle)]
+#[derive(Debug)]
+pub(crate) struct ThreadSafeHandle {
+    state: GilBound<Guard>,
+}
+
+#[derive(Debug, Default)]
+struct Guard {
+    /// The thread in which the callback runs.
+    runner: Cell<Option<ThreadId>>,
+    /// A `threading.Event`, made by the first thread that waits.
+    ended: RefCell<Option<Object>>,
+}
+
+impl ThreadSafeHandle {
+    pub(crate) fn over(handle: Handle) -> PyClassInitializer<Self> {
+        let this = Self { state: GilBound::new(Guard::default()) };
+        PyClassInitializer::from(handle).add_subclass(this)
+    }
+
+    /// Runs `body` while other threads wait.
+    pub(crate) fn guard(slf: &Bound<'_, Self>, body: impl FnOnce() -> PyResult<()>) -> PyResult<()> {
+        let state = &slf.get().state;
+        let before = state.runner.replace(Some(std::thread::current().id()));
+        let outcome = body();
+        state.runner.set(before);
+        let ended = if before.is_none() { state.ended.take() } else { None };
+        let told = ended.map_or(Ok(()), |ended| ended.bind(slf.py()).call_method0("set").map(drop));
+        outcome.and(told)
+    }
+
+    fn wait_if_running_elsewhere(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let state = &slf.get().state;
+        let me = std::thread::current().id();
+        while state.runner.get().is_some_and(|runner| runner != me) {
+            let ended = state.ended.borrow().as_ref().map(|ended| ended.bind(py).clone());
+            let ended = match ended {
+                Some(ended) => ended,
+                None => {
+                    let ended = py.import("threading")?.getattr("Event")?.call0()?;
+                    if state.runner.get().is_none() {
+                        // It ended while the event was made.
+                        return Ok(());
+                    }
+                    state.ended.replace(Some(ended.clone().into()));
+                    ended
+                }
+            };
+            ended.call_method0("wait")?;
+        }
+        Ok(())
+    }
+}
+
+#[pymethods]
+impl ThreadSafeHandle {
+    #[getter]
+    fn __class__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let known = known()?;
+        Ok(known.thread_safe_handle.as_ref().unwrap_or(&known.handle).bind(py).clone())
+    }
+
+    /// Cancels the callback. From another thread than the loop's, a callback that runs is waited for.
+    fn cancel(slf: &Bound<'_, Self>) -> PyResult<()> {
+        Self::wait_if_running_elsewhere(slf)?;
+        Handle::cancel_py(slf.as_super())
+    }
+
+    /// Whether the handle was cancelled. From another thread, a callback that runs is waited for.
+    fn cancelled(slf: &Bound<'_, Self>) -> PyResult<bool> {
+        Self::wait_if_running_elsewhere(slf)?;
+        Ok(slf.as_super().get().is_cancelled())
     }
 }
 

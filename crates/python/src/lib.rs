@@ -31,6 +31,7 @@ fn _ourio(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<event_loop::Loop>()?;
     module.add_class::<handle::Handle>()?;
     module.add_class::<handle::TimerHandle>()?;
+    module.add_class::<handle::ThreadSafeHandle>()?;
     module.add_class::<stream::StreamTransport>()?;
     schedule::add_methods(py)?;
     stream_io::add_methods(py)?;

@@ -20,10 +20,9 @@ use pyo3::types::{PyDict, PyTuple};
 use crate::callback::{Arguments, Callback};
 use crate::context;
 use crate::entry::{Entry, Shared};
-use crate::error;
 use crate::event_loop::Loop;
 use crate::gil::GilBound;
-use crate::handle::{Handle, TimerHandle};
+use crate::handle::{Handle, ThreadSafeHandle, TimerHandle};
 use crate::known::known;
 use crate::method::{self, Args, Body, RawMethod};
 use crate::object::Object;
@@ -135,8 +134,18 @@ fn call_soon_threadsafe(py: Python<'_>, slf: &Bound<'_, Loop>, args: Args<'_>) -
     let this = slf.get();
     this.check_closed()?;
     let callback = parse(py, slf, args, 0, "call_soon_threadsafe")?;
-    let handle = Bound::new(py, Handle::new(slf, callback, source_traceback(py, this)?))?;
-    this.remote().send(Entry::Handle(handle.clone().into())).map_err(|_| error::loop_closed())?;
+    let handle = Handle::new(slf, callback, source_traceback(py, this)?);
+    // The interpreter's lock is held, so this thread may put the entry where `call_soon` does: the order of
+    // both is one order, as in asyncio.
+    if known()?.thread_safe_handle.is_some() {
+        let handle = Bound::new(py, ThreadSafeHandle::over(handle))?;
+        this.schedule(Entry::ThreadSafe(handle.clone().into()));
+        this.remote().wake();
+        return Ok(handle.into());
+    }
+    let handle = Bound::new(py, handle)?;
+    this.schedule(Entry::Handle(handle.clone().into()));
+    this.remote().wake();
     Ok(handle.into())
 }
 

@@ -1,8 +1,8 @@
 //! `StreamTransport`: a connected stream socket as asyncio's `Transport`. Its face and its life.
 //!
 //! The rules (which callback, in which order, how often) are `ourio_transport::Stream`; this file gives them a
-//! Python object, and `stream_io` gives them system calls. It answers `isinstance(_, asyncio.Transport)`
-//! through `__class__`: a class with `__slots__` cannot be a base of a native layout.
+//! Python object, and `stream_io` gives them system calls. To `isinstance` it is asyncio's own socket transport,
+//! through `__class__`: asyncio's classes have `__slots__`, so they cannot be bases of a native layout.
 
 use std::cell::{Cell, RefCell};
 
@@ -107,7 +107,7 @@ impl StreamTransport {
         }
     }
 
-    fn tell_flow(&self, slf: &Bound<'_, Self>, change: FlowChange) -> PyResult<()> {
+    pub(crate) fn tell_flow(&self, slf: &Bound<'_, Self>, change: FlowChange) -> PyResult<()> {
         let py = slf.py();
         let method = match change {
             FlowChange::Pause => "pause_writing",
@@ -332,7 +332,7 @@ impl StreamTransport {
 
     #[getter]
     fn __class__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        Ok(known()?.transport.bind(py).clone())
+        Ok(known()?.stream_transport.bind(py).clone())
     }
 
     /// Return what is known about the connection: `socket`, `sockname`, `peername` and more.
@@ -513,6 +513,11 @@ impl StreamTransport {
     #[getter]
     fn _protocol<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
         self.protocol(py)
+    }
+
+    #[getter]
+    fn _protocol_paused(&self) -> bool {
+        self.state.stream.borrow().flow().is_paused()
     }
 
     #[getter]

@@ -165,15 +165,18 @@ impl StreamTransport {
             };
             match outcome {
                 Ok(count) => {
-                    let effects = self.state.stream.borrow_mut().handle_written(count);
+                    let change = self.state.stream.borrow_mut().handle_written(count);
+                    let told = change.map_or(Ok(()), |change| self.tell_flow(slf, change));
                     let drained = self.state.stream.borrow().write_queue().is_empty();
-                    Self::perform(slf, effects)?;
                     if drained {
-                        return self.wake_empty_waiter(py);
+                        let effects = self.state.stream.borrow_mut().handle_drained();
+                        let performed = Self::perform(slf, effects);
+                        return told.and(performed).and(self.wake_empty_waiter(py));
                     }
                     if count < offered {
-                        return self.block(slf);
+                        return told.and(self.block(slf));
                     }
+                    told?;
                 }
                 Err(Errno::AGAIN | Errno::INTR) => return self.block(slf),
                 Err(errno) => {

@@ -12,7 +12,8 @@ use crate::context;
 use crate::entry::Entry;
 use crate::error;
 use crate::event_loop::Loop;
-use crate::handle::Handle;
+use crate::handle::{Handle, ThreadSafeHandle};
+use crate::stream::StreamTransport;
 use crate::watch::{self, Watcher};
 
 #[pymethods]
@@ -93,13 +94,14 @@ fn flush_corked(slf: &Bound<'_, Loop>) -> PyResult<()> {
     let mut outcome = Ok(());
     while let Some(transport) = take_corked(slf.get()) {
         let transport = transport.bind(slf.py());
-        outcome = outcome.and(transport.get().uncork(transport));
+        let sent = transport.get().uncork(transport);
+        outcome = outcome.and(sent.or_else(|error| report_transport(slf, transport, error)));
     }
     outcome
 }
 
 #[inline]
-fn take_corked(this: &Loop) -> Option<crate::entry::Shared<crate::stream::StreamTransport>> {
+fn take_corked(this: &Loop) -> Option<crate::entry::Shared<StreamTransport>> {
     this.corked().borrow_mut().pop()
 }
 
@@ -137,6 +139,10 @@ fn dispatch(slf: &Bound<'_, Loop>, entry: Entry) -> PyResult<()> {
             report(slf, Bound::new(py, handle)?.as_any(), error)
         }
         Entry::Handle(handle) => run_handle(slf, handle.bind(py)),
+        Entry::ThreadSafe(handle) => {
+            let handle = handle.bind(py);
+            ThreadSafeHandle::guard(handle, || run_handle(slf, handle.as_super()))
+        }
         Entry::Foreign(handle) => {
             let handle = handle.bind(py);
             if handle.getattr("_cancelled")?.is_truthy()? {
@@ -147,7 +153,8 @@ fn dispatch(slf: &Bound<'_, Loop>, entry: Entry) -> PyResult<()> {
         }
         Entry::Transport { transport, context, step } => {
             let transport = transport.bind(py);
-            transport.get().handle_step(transport, slf, &context, step)
+            let outcome = transport.get().handle_step(transport, slf, &context, step);
+            outcome.or_else(|error| report_transport(slf, transport, error))
         }
         Entry::Event(Event::Io(event)) => watch::deliver(slf, event),
         Entry::Event(Event::Signal(number)) => {
@@ -184,6 +191,23 @@ pub(crate) fn report(slf: &Bound<'_, Loop>, handle: &Bound<'_, PyAny>, error: Py
     Ok(())
 }
 
+/// What a transport could not do is reported, as a failing callback is, and the loop lives.
+pub(crate) fn report_transport(
+    slf: &Bound<'_, Loop>,
+    transport: &Bound<'_, StreamTransport>,
+    error: PyErr,
+) -> PyResult<()> {
+    let py = slf.py();
+    if error::ends_the_loop(py, &error) {
+        return Err(error);
+    }
+    let context = PyDict::new(py);
+    context.set_item("message", format!("Exception in callback of {}", transport.repr()?))?;
+    context.set_item("exception", error.into_value(py))?;
+    context.set_item("transport", transport)?;
+    call_exception_handler(slf, &context)
+}
+
 /// Hands a context to the loop's exception handler.
 pub(crate) fn call_exception_handler(slf: &Bound<'_, Loop>, context: &Bound<'_, PyDict>) -> PyResult<()> {
     slf.call_method1("call_exception_handler", (context,))?;
@@ -198,6 +222,7 @@ pub(crate) fn ready_handles<'py>(slf: &Bound<'py, Loop>) -> PyResult<Vec<Bound<'
     for entry in slf.get().engine().borrow().ready_entries() {
         match entry {
             Entry::Handle(handle) => found.push(handle.bind(py).clone().into_any()),
+            Entry::ThreadSafe(handle) => found.push(handle.bind(py).clone().into_any()),
             Entry::Foreign(handle) => found.push(handle.bind(py).clone()),
             Entry::Elided { function, argument, context } => {
                 let arguments = match argument {

@@ -14,6 +14,7 @@ use crate::handle::Handle;
 use crate::object::Object;
 use crate::schedule::source_traceback;
 use crate::stream::StreamTransport;
+use crate::turn::report_transport;
 
 /// The watchers of one loop, indexed by descriptor.
 #[derive(Debug, Default)]
@@ -103,7 +104,8 @@ pub(crate) fn deliver(slf: &Bound<'_, Loop>, event: IoEvent) -> PyResult<()> {
             Some(Watcher::Transport(transport)) => {
                 let transport = transport.bind(py).clone();
                 drop(watchers);
-                return transport.get().handle_ready(&transport, slf, event.readiness);
+                let outcome = transport.get().handle_ready(&transport, slf, event.readiness);
+                return outcome.or_else(|error| report_transport(slf, &transport, error));
             }
             Some(Watcher::Handles { reader, writer }) => (
                 reader.as_ref().filter(|_| event.readiness.readable).map(|handle| handle.bind(py).clone()),

@@ -12,7 +12,9 @@
 //! | lost | anything | lost | nothing; writes are dropped and counted |
 //!
 //! asyncio: `connection_lost` is called exactly once, always from the loop and never from inside `close`,
-//! `abort` or `write`. So the effect is *schedule*, and it comes out exactly once.
+//! `abort` or `write`. So the effect is *schedule*, and it comes out exactly once. A protocol that is told to
+//! resume may write more, also while the connection is closing (TLS has its close_notify to send): only a
+//! queue that is still empty afterwards has drained.
 
 use std::fmt;
 
@@ -188,10 +190,17 @@ impl<B: AsRef<[u8]>> Stream<B> {
         self.queue.push(chunk);
     }
 
-    /// The kernel has taken `count` bytes of the queue.
-    pub fn handle_written(&mut self, count: usize) -> Effects {
+    /// The kernel has taken `count` bytes of the queue. Once the protocol has been told to resume, which may
+    /// make it write more, [`Stream::handle_drained`] follows.
+    #[must_use = "the protocol waits to be told"]
+    pub fn handle_written(&mut self, count: usize) -> Option<FlowChange> {
         self.queue.advance(count);
-        let mut effects = Effects { flow: self.flow.handle_drain(self.queue.len()), ..Effects::default() };
+        self.flow.handle_drain(self.queue.len())
+    }
+
+    /// Does what was waiting for an empty queue; nothing if it is not empty.
+    pub fn handle_drained(&mut self) -> Effects {
+        let mut effects = Effects::default();
         if self.queue.is_empty() {
             self.blocked = false;
             if self.life == Life::Closing {

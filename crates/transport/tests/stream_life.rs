@@ -52,6 +52,7 @@ struct Host {
     told: Vec<FlowChange>,
     shut_down: usize,
     lost: Vec<Loss>,
+    writes_on_resume: bool,
 }
 
 impl Host {
@@ -93,7 +94,12 @@ impl Host {
         for byte in &taken {
             assert_eq!(self.accepted.pop_front(), Some(*byte), "out of order");
         }
-        let effects = self.stream.handle_written(taken.len());
+        let change = self.stream.handle_written(taken.len());
+        self.told.extend(change);
+        if change == Some(FlowChange::Resume) && self.writes_on_resume {
+            self.write(3);
+        }
+        let effects = self.stream.handle_drained();
         self.perform(effects);
     }
 
@@ -134,8 +140,8 @@ impl Host {
 
 proptest! {
     #[test]
-    fn every_order_of_events_keeps_the_contract(steps in steps()) {
-        let mut host = Host::default();
+    fn every_order_of_events_keeps_the_contract(steps in steps(), writes_on_resume: bool) {
+        let mut host = Host { writes_on_resume, ..Host::default() };
         for step in steps {
             let was_closing = host.stream.is_closing();
             host.step(&step);
@@ -167,9 +173,26 @@ fn closing_drains_the_queue_first() {
     assert_eq!(stream.handle_blocked(), Effects::default());
     assert_eq!(stream.close(), Effects::default());
     assert!(stream.wants_write());
-    assert_eq!(stream.handle_written(2), Effects::default());
-    assert_eq!(stream.handle_written(3).lost, Some(Loss::Closed));
+    assert_eq!(stream.handle_written(2), None);
+    assert_eq!(stream.handle_drained(), Effects::default());
+    assert_eq!(stream.handle_written(3), None);
+    assert_eq!(stream.handle_drained().lost, Some(Loss::Closed));
     assert_eq!(stream.close(), Effects::default());
+}
+
+#[test]
+fn what_a_protocol_writes_when_it_may_resume_is_sent_before_the_connection_closes() {
+    let mut stream = Stream::new();
+    assert_eq!(stream.set_limits(Some(4), Some(0)), Ok(Effects::default()));
+    stream.queue(b"hello".to_vec());
+    assert_eq!(stream.handle_blocked().flow, Some(FlowChange::Pause));
+    assert_eq!(stream.close(), Effects::default());
+    assert_eq!(stream.handle_written(5), Some(FlowChange::Resume));
+    assert_eq!(stream.admit_write(), Ok(Admission::Open));
+    stream.queue(b"bye".to_vec());
+    assert_eq!(stream.handle_drained(), Effects::default());
+    assert_eq!(stream.handle_written(3), None);
+    assert_eq!(stream.handle_drained().lost, Some(Loss::Closed));
 }
 
 #[test]
@@ -178,7 +201,8 @@ fn the_end_of_writing_waits_for_the_queue() {
     stream.queue(b"bye".to_vec());
     assert!(!stream.write_eof().shut_down_write);
     assert!(stream.admit_write().is_err());
-    assert!(stream.handle_written(3).shut_down_write);
+    assert_eq!(stream.handle_written(3), None);
+    assert!(stream.handle_drained().shut_down_write);
     assert!(!stream.write_eof().shut_down_write, "once");
 }
 
