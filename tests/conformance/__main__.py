@@ -1,11 +1,12 @@
-"""CPython's own asyncio tests, on Ourio and on stock asyncio: ``cargo xtask conformance``.
+"""Tests that others wrote, on Ourio and on the loop that they were written for.
 
-Every file of the interpreter's ``test.test_asyncio`` runs in a process of its own, once with Ourio's loop put
-wherever the tests make one (``swap.py``) and once untouched, as control. A test that ends its process or does
-not end within the limit counts as failed, and the rest of its file goes on in a new process.
+``cargo xtask conformance`` runs the interpreter's own ``test.test_asyncio``; ``cargo xtask ecosystem uvloop``
+runs uvloop's tests. Every file runs in a process of its own, once with Ourio's loop put wherever the tests
+make one (``swap_asyncio.py``, ``swap_uvloop.py``) and once untouched, as control. A test that ends its
+process or does not end within the limit counts as failed, and the rest of its file goes on in a new process.
 
-A test that passes on stock asyncio must pass on Ourio, unless ``expectations.toml`` says otherwise; what it
-says must be true.
+A test that passes on the control must pass on Ourio, unless the suite's expectations say otherwise; what they
+say must be true.
 """
 
 import argparse
@@ -24,10 +25,41 @@ import time
 import tomllib
 
 HERE = pathlib.Path(__file__).parent
-KINDS = {"white-box", "stock-bug"}
 # Seconds. The longest test of CPython's takes 20 on an idle machine; a hang is what takes for ever.
 LIMIT = 60
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+@dataclasses.dataclass
+class Suite:
+    """A package of tests, and what it was written for."""
+
+    control: str
+    package: str
+    swap: str
+    expectations: str
+    kinds: set[str]
+    # Files that test another system's loop.
+    foreign: tuple[str, ...] = ()
+
+
+SUITES = {
+    "cpython": Suite(
+        control="asyncio",
+        package="test.test_asyncio",
+        swap="swap_asyncio",
+        expectations="expectations.toml",
+        kinds={"white-box"},
+        foreign=("windows", "proactor"),
+    ),
+    "uvloop": Suite(
+        control="uvloop",
+        package="tests",
+        swap="swap_uvloop",
+        expectations="expectations-uvloop.toml",
+        kinds={"white-box", "libuv", "not-asyncio"},
+    ),
+}
 
 
 @dataclasses.dataclass
@@ -60,11 +92,13 @@ class Reader:
         return json.loads(line)
 
 
-def run_process(loop, module, outcomes, log):
+def run_process(suite, loop, module, outcomes, log):
     """Run what is left of a file. True if there may be more to run."""
     reading, writing = os.pipe()
-    command = [sys.executable, str(HERE / "worker.py"), loop, module, str(writing), *outcomes]
-    environment = {**os.environ, "PYTHONPATH": str(HERE)}
+    swap = suite.swap if loop == "ourio" else "-"
+    command = [sys.executable, str(HERE / "worker.py"), swap, suite.package, module, str(writing), *outcomes]
+    path = [str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
     process = subprocess.Popen(
         command, pass_fds=[writing], stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment
     )
@@ -108,55 +142,62 @@ def run_process(loop, module, outcomes, log):
     return True
 
 
-def run_file(loop, module, folder):
+def run_file(suite, loop, module, folder):
     """All outcomes of a file."""
     outcomes = {}
     with open(folder / f"{module}-{loop}.log", "w") as log:
-        while run_process(loop, module, outcomes, log):
+        while run_process(suite, loop, module, outcomes, log):
             pass
     return outcomes
 
 
-def expected():
-    """What ``expectations.toml`` says for this version: test to entry."""
-    with open(HERE / "expectations.toml", "rb") as file:
+def expected(suite):
+    """What the suite's expectations say for this version: test to entry."""
+    with open(HERE / suite.expectations, "rb") as file:
         entries = tomllib.load(file).get("expected", [])
     for entry in entries:
-        if entry["kind"] not in KINDS or not entry["reason"]:
-            sys.exit(f"expectations.toml: {entry['test']}: a reason, and a kind out of {sorted(KINDS)}")
-    return {entry["test"]: entry for entry in entries if VERSION in entry["versions"]}
+        if entry["kind"] not in suite.kinds or not entry["reason"]:
+            sys.exit(f"{suite.expectations}: {entry['test']}: a reason, and a kind of {sorted(suite.kinds)}")
+    return {entry["test"]: entry for entry in entries if VERSION in entry.get("versions", [VERSION])}
 
 
-def modules():
-    """The files of the interpreter's test package that run on this system."""
-    found = importlib.util.find_spec("test.test_asyncio")
+def modules(suite):
+    """The files of the suite that are about this system."""
+    try:
+        found = importlib.util.find_spec(suite.package)
+    except ModuleNotFoundError:
+        found = None
     if found is None or found.origin is None:
+        if suite.control != "asyncio":
+            sys.exit(f"{suite.package} is not on PYTHONPATH")
         sys.exit(
             f"{sys.executable} has no test package (test.test_asyncio). Distributions pack it apart: "
             "libpython3.X-testsuite on Debian, python3-test on Fedora; pyenv and python.org have it."
         )
     names = sorted(path.stem for path in pathlib.Path(found.origin).parent.glob("test_*.py"))
-    return [name for name in names if "windows" not in name and "proactor" not in name]
+    return [name for name in names if not any(word in name for word in suite.foreign)]
 
 
 def main():
     parser = argparse.ArgumentParser(prog="cargo xtask conformance", description=__doc__.partition("\n")[0])
     parser.add_argument("only", nargs="*", help="files such as test_events, or tests of which this is a part")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="files at once")
+    parser.add_argument("--suite", choices=list(SUITES), default="cpython")
     parser.add_argument("--keep", type=pathlib.Path, help="folder for logs and outcomes", required=True)
     options = parser.parse_args()
     options.keep.mkdir(parents=True, exist_ok=True)
-    names = modules()
+    suite = SUITES[options.suite]
+    names = modules(suite)
     files = [name for name in names if not options.only or any(only.startswith(name) for only in options.only)]
     if not files:
         sys.exit(f"no such file; there are {', '.join(names)}")
     started = time.monotonic()
-    outcomes = {"ourio": {}, "asyncio": {}}
+    outcomes = {"ourio": {}, suite.control: {}}
     # The slowest first, so that none is left alone at the end.
     slow = {"test_ssl": 0, "test_events": 1, "test_sendfile": 2, "test_subprocess": 3, "test_tasks": 4}
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         jobs = {
-            pool.submit(run_file, loop, name, options.keep): (loop, name)
+            pool.submit(run_file, suite, loop, name, options.keep): (loop, name)
             for name in sorted(files, key=lambda name: slow.get(name, 9))
             for loop in outcomes
         }
@@ -170,17 +211,17 @@ def main():
     for loop, found in outcomes.items():
         text = json.dumps({test: dataclasses.asdict(outcome) for test, outcome in found.items()}, indent=1)
         (options.keep / f"{loop}.json").write_text(text)
-    sys.exit(judge(outcomes, options.only))
+    sys.exit(judge(suite, outcomes, options.only))
 
 
-def judge(outcomes, only):
+def judge(suite, outcomes, only):
     """Print what differs; 1 if something does that is not expected."""
 
     def wanted(test):
         return not only or any(part.partition(".")[0] in test and part in test for part in only)
 
-    expectations = {test: entry for test, entry in expected().items() if wanted(test)}
-    stock = outcomes["asyncio"]
+    expectations = {test: entry for test, entry in expected(suite).items() if wanted(test)}
+    stock = outcomes[suite.control]
     ours = outcomes["ourio"]
     bad = {"fail", "hang", "crash"}
     wrong = []
@@ -188,7 +229,7 @@ def judge(outcomes, only):
         control = stock.get(test, Outcome("missing"))
         if not wanted(test) or outcome.kind not in bad or control.kind in bad or test in expectations:
             continue
-        wrong.append(f"{test}: {outcome.kind}, on stock asyncio {control.kind}\n{indented(outcome.detail)}")
+        wrong.append(f"{test}: {outcome.kind}, on {suite.control} {control.kind}\n{indented(outcome.detail)}")
     missing = collections.Counter()
     for test, control in sorted(stock.items()):
         outcome = ours.get(test)
@@ -197,7 +238,7 @@ def judge(outcomes, only):
         if outcome is None:
             missing[test.partition(".")[0]] += 1
         elif outcome.kind == "skip":
-            wrong.append(f"{test}: skipped ({outcome.detail}), on stock asyncio pass")
+            wrong.append(f"{test}: skipped ({outcome.detail}), on {suite.control} pass")
     wrong += [f"{name}: {count} tests have not run" for name, count in missing.items()]
     for test in expectations:
         if test not in ours:
@@ -209,8 +250,8 @@ def judge(outcomes, only):
         print(f"\nDIFFERENT {text}")
     for loop, found in outcomes.items():
         failing = sorted(test for test, outcome in found.items() if outcome.kind in bad and wanted(test))
-        if loop == "asyncio" and failing:
-            print("\nfail on stock asyncio too, or only there: " + ", ".join(failing))
+        if loop != "ourio" and failing:
+            print(f"\nfail on {loop}: " + ", ".join(failing))
     counts = {
         loop: collections.Counter(outcome.kind for test, outcome in found.items() if wanted(test))
         for loop, found in outcomes.items()
@@ -219,8 +260,8 @@ def judge(outcomes, only):
     for loop, count in counts.items():
         print(f"{loop:8} " + ", ".join(f"{number} {kind}" for kind, number in sorted(count.items())))
     print(
-        f"conformance on {sys.version.split()[0]}: {len(expectations)} expected to fail, "
-        f"{len(wrong)} different from stock asyncio: {'FAILED' if wrong else 'ok'}"
+        f"{suite.package} on {sys.version.split()[0]}: {len(expectations)} expected to fail, "
+        f"{len(wrong)} different from {suite.control}: {'FAILED' if wrong else 'ok'}"
     )
     return 1 if wrong else 0
 

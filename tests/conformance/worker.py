@@ -1,13 +1,16 @@
-"""Runs one file of CPython's ``test.test_asyncio`` and tells what happens, a line of JSON per event.
+"""Runs one file of tests and tells what happens, a line of JSON per event.
 
-Usage: ``worker.py LOOP MODULE FD [TEST...]``: ``FD`` is where the lines go; the named tests are left out, as
-they have run in an earlier process, which one of them has ended.
+Usage: ``worker.py SWAP PACKAGE MODULE FD [TEST...]``: ``SWAP`` is a module that swaps the loop, or ``-``;
+``FD`` is where the lines go; the named tests are left out, as they have run in an earlier process, which one of
+them has ended.
 """
 
 import contextlib
+import ctypes
 import importlib
 import json
 import os
+import signal
 import sys
 import unittest
 
@@ -70,9 +73,14 @@ def without(suite, done, prefix):
     return kept
 
 
-def main(loop, module, fd, done):
+_PR_SET_PDEATHSIG = 1
+
+
+def main(swap, package, module, fd, done):
     with contextlib.suppress(OSError):
         os.setsid()
+    # Whoever interrupts the run wants no test to go on alone.
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     # What test.regrtest allows by default: nothing beyond this machine.
     support.use_resources = ["cpu", "subprocess", "walltime"]
     channel = os.fdopen(int(fd), "w", buffering=1)
@@ -82,21 +90,21 @@ def main(loop, module, fd, done):
         if os.getpid() == pid:
             channel.write(json.dumps(event) + "\n")
 
-    if loop == "ourio":
-        import swap
-
-        swap.install()
-    package = "test.test_asyncio"
+    swapper = importlib.import_module(swap) if swap != "-" else None
+    if swapper is not None:
+        swapper.install()
     prefix = f"{package}."
     try:
         loaded = importlib.import_module(f"{package}.{module}")
     except unittest.SkipTest as skipped:
         tell(event="outcome", test=module, outcome="skip", detail=str(skipped))
         return
+    if swapper is not None and hasattr(swapper, "install_late"):
+        swapper.install_late(f"{package}.{module}")
     suite = unittest.defaultTestLoader.loadTestsFromModule(loaded)
     without(suite, done, prefix).run(Teller(tell, prefix))
     tell(event="end")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], sys.argv[3], frozenset(sys.argv[4:]))
+    main(*sys.argv[1:5], frozenset(sys.argv[5:]))

@@ -27,14 +27,22 @@ const DESCRIBE: &str = "import sys, sysconfig; \
 impl Environment {
     /// `.venv`, made or remade for an interpreter if one is given.
     pub(crate) fn default_at(python: Option<&Path>) -> Result<Self> {
-        Self::make(root().join(".venv"), python)
+        Self::make(root().join(".venv"), python, REQUIREMENTS)
     }
 
     /// The environment for a choice on the command line: `.venv`, or one of its own for another interpreter.
     pub(crate) fn for_choice(python: Option<&Path>) -> Result<Self> {
         let Some(python) = python else { return Self::default_at(None) };
         let (version, _, _) = describe(python)?;
-        Self::make(root().join("target/venvs").join(version), Some(python))
+        Self::make(root().join("target/venvs").join(version), Some(python), REQUIREMENTS)
+    }
+
+    /// An environment with the packages that `cargo xtask ecosystem` tries.
+    pub(crate) fn for_ecosystem(python: Option<&Path>) -> Result<Self> {
+        let base = python.map_or_else(default_python, |python| Ok(python.to_owned()))?;
+        let (version, _, _) = describe(&base)?;
+        let folder = root().join("target/venvs").join(format!("{version}-ecosystem"));
+        Self::make(folder, Some(&base), "tests/ecosystem/requirements.txt")
     }
 
     pub(crate) fn python(&self) -> PathBuf {
@@ -56,13 +64,14 @@ impl Environment {
         Installer::find()?.install(&self.folder, packages)
     }
 
-    fn make(folder: PathBuf, python: Option<&Path>) -> Result<Self> {
+    fn make(folder: PathBuf, python: Option<&Path>, requirements_file: &str) -> Result<Self> {
         // One at a time: a second command waits until the first has made what both need.
         fs::create_dir_all(root().join("target"))?;
         let lock = fs::File::create(root().join("target/xtask.lock"))?;
         lock.lock().context("target/xtask.lock")?;
         let stamp_file = folder.join("ourio-setup.txt");
-        let requirements = fs::read_to_string(root().join(REQUIREMENTS)).context(REQUIREMENTS)?;
+        let requirements = fs::read_to_string(root().join(requirements_file));
+        let requirements = requirements.with_context(|| requirements_file.to_owned())?;
         let existing = folder.join("bin/python");
         let base = match python {
             Some(python) => python.to_owned(),
@@ -74,7 +83,7 @@ impl Environment {
         let stamp = format!("{version}\n{requirements}");
         let same_base = python.is_none() || stamped.lines().nth(0) == Some(&version);
         if stamped != stamp || !same_base {
-            create(&folder, Path::new(&executable), &version)?;
+            create(&folder, Path::new(&executable), &version, requirements_file)?;
             fs::write(&stamp_file, stamp)?;
         }
         let this = Self { folder, version };
@@ -119,7 +128,7 @@ impl Environment {
     }
 }
 
-fn create(folder: &Path, base: &Path, version: &str) -> Result<()> {
+fn create(folder: &Path, base: &Path, version: &str, requirements_file: &str) -> Result<()> {
     say(&format!("making {} for Python {version}", folder.display()));
     if folder.exists() {
         fs::remove_dir_all(folder)?;
@@ -127,7 +136,7 @@ fn create(folder: &Path, base: &Path, version: &str) -> Result<()> {
     let installer = Installer::find()?;
     installer.create(folder, base)?;
     say("installing the tools from PyPI");
-    installer.install(folder, &["-r", REQUIREMENTS])
+    installer.install(folder, &["-r", requirements_file])
 }
 
 /// uv, which also serves interpreters that come without ensurepip.

@@ -8,7 +8,7 @@ mod shell;
 mod test;
 mod tidy;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -55,6 +55,20 @@ enum Command {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
+    /// Run CPython's own asyncio tests with Ourio's loop, and on stock asyncio as control.
+    Conformance {
+        #[command(flatten)]
+        python: PythonChoice,
+        /// Files (test_events) or tests (test_events.EPollEventLoopTests.test_call_soon); all by default.
+        only: Vec<String>,
+    },
+    /// Run real programs against real servers, and uvloop's own tests, on Ourio and on stock asyncio.
+    Ecosystem {
+        #[command(flatten)]
+        python: PythonChoice,
+        /// Programs (asyncpg, redis, uvloop, ...); all by default.
+        names: Vec<String>,
+    },
     /// Check formatting, lints and types.
     Lint,
     /// Check the structure: rooms, edges between crates, reasons, names.
@@ -72,6 +86,9 @@ enum Command {
         /// Also run the Python tests on these interpreters.
         #[arg(long = "python", value_name = "PATH")]
         pythons: Vec<PathBuf>,
+        /// Also run conformance on each interpreter, and the ecosystem on 3.13 and 3.14.
+        #[arg(long)]
+        full: bool,
     },
 }
 
@@ -109,6 +126,8 @@ fn run(command: Command) -> Result<()> {
             shell::Step::new(environment.python()).args(["-m", "ourio"]).arg(script).args(arguments).run()
         }
         Command::Test { python, part, arguments } => test::run(python.python.as_deref(), part, &arguments),
+        Command::Conformance { python, only } => conformance(python.python.as_deref(), &only),
+        Command::Ecosystem { python, names } => ecosystem(python.python.as_deref(), &names),
         Command::Lint => lint::run(),
         Command::Tidy => tidy::run(),
         Command::Bench { python, rounds } => {
@@ -119,14 +138,34 @@ fn run(command: Command) -> Result<()> {
             build.args(["--example", "echo_load"]).run()?;
             shell::python(&environment, "benches/smoke.py").arg(rounds.to_string()).run()
         }
-        Command::Ci { pythons } => {
+        Command::Ci { pythons, full } => {
             lint::run()?;
             tidy::run()?;
             test::run(None, None, &[])?;
             for python in pythons {
                 test::run(Some(&python), Some(test::Part::Python), &[])?;
+                if full {
+                    conformance(Some(&python), &[])?;
+                    if ["3.13", "3.14"].contains(&Environment::for_choice(Some(&python))?.version()) {
+                        ecosystem(Some(&python), &[])?;
+                    }
+                }
             }
             Ok(())
         }
     }
+}
+
+fn conformance(python: Option<&Path>, only: &[String]) -> Result<()> {
+    let environment = Environment::for_choice(python)?;
+    shell::say(&format!("CPython's asyncio tests on {}", environment.version()));
+    let keep = shell::root().join("target/conformance").join(environment.version());
+    shell::python(&environment, "tests/conformance").arg("--keep").arg(keep).args(only).run()
+}
+
+fn ecosystem(python: Option<&Path>, names: &[String]) -> Result<()> {
+    let environment = Environment::for_ecosystem(python)?;
+    shell::say(&format!("the ecosystem on {}", environment.version()));
+    let keep = shell::root().join("target/ecosystem");
+    shell::python(&environment, "tests/ecosystem").arg("--keep").arg(keep).args(names).run()
 }

@@ -65,14 +65,17 @@ impl Loop {
 
 /// What follows the backlog: the two timeouts of TLS, asyncio's own if they are not given, and more since 3.15.
 fn with_timeouts<'py>(rest: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyTuple>> {
+    let py = rest.py();
     if rest.len() >= 2 {
         return Ok(rest.clone());
     }
-    let py = rest.py();
     let constants = py.import("asyncio.constants")?;
     let mut values: Vec<_> = rest.iter().collect();
     for name in ["SSL_HANDSHAKE_TIMEOUT", "SSL_SHUTDOWN_TIMEOUT"].iter().skip(values.len()) {
         values.push(constants.getattr(*name)?);
+    }
+    if py.version_info() >= (3, 15) {
+        values.push(py.None().into_bound(py));
     }
     PyTuple::new(py, values)
 }
