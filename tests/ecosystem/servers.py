@@ -39,9 +39,10 @@ def wait_for(port, process):
 @functools.cache
 def find(program, package, keep):
     """The program's path and the environment it needs: installed, or unpacked from Debian's packages."""
-    installed = shutil.which(program) or next(iter(glob.glob(f"/usr/lib/postgresql/*/bin/{program}")), None)
+    installed = next(iter(glob.glob(f"/usr/lib/postgresql/*/bin/{program}")), None) or shutil.which(program)
     if installed is not None:
-        return installed, {}
+        # The one that a link in /usr/local/bin names: its siblings lie beside it.
+        return os.path.realpath(installed), {}
     root = keep / "debian"
     if not (root / package).exists():
         unpack(package, root / package)
@@ -69,6 +70,7 @@ def unpack(package, folder):
         if got.returncode != 0:
             raise Unavailable(f"apt-get download {package}: {got.stderr.strip()}")
         partial = folder.with_suffix(".partial")
+        partial.mkdir(parents=True, exist_ok=True)
         for deb in pathlib.Path(downloads).glob("*.deb"):
             subprocess.run(["dpkg", "-x", deb, partial], check=True)
         partial.rename(folder)
