@@ -6,9 +6,14 @@ program stays ``import asyncio``. Importing this package changes nothing in ``as
 
 import sys as _sys
 
-from ourio._loop import EventLoop
-from ourio._ourio import __version__
-from ourio._runner import new_event_loop, run
+from ourio import _ourio
+
+# Before 3.12 the interpreter hands one native module to all interpreters of a process.
+_ourio._check_interpreter()
+
+from ourio._loop import EventLoop  # noqa: E402
+from ourio._ourio import __version__  # noqa: E402
+from ourio._runner import new_event_loop, run  # noqa: E402
 
 __all__ = ["EventLoop", "__version__", "new_event_loop", "run"]
 

@@ -8,11 +8,13 @@ every version. ``docs/internals/decisions.md`` says why.
 
 import asyncio
 import inspect
+import os
 import selectors
 import signal
 import socket
 import sys
 import threading
+import weakref
 from asyncio import base_events, constants, format_helpers, sslproto
 from typing import Any
 
@@ -62,6 +64,19 @@ def _is_plain(sock: Any) -> bool:
     )
 
 
+# Every loop that is not closed, for a process that is forked.
+_open_loops: "weakref.WeakSet[EventLoop]" = weakref.WeakSet()
+
+
+def _renew_after_fork() -> None:
+    """Separate the loops of a forked process from those of its parent: both have the same kernel objects."""
+    for loop in list(_open_loops):
+        loop._renew()
+
+
+os.register_at_fork(after_in_child=_renew_after_fork)
+
+
 class EventLoop(_ourio.Loop, asyncio.SelectorEventLoop):
     """An asyncio event loop on Ourio's engine.
 
@@ -73,6 +88,7 @@ class EventLoop(_ourio.Loop, asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         super().__init__(_Watches(self))  # type: ignore[call-arg]
+        _open_loops.add(self)
 
     # -- life ------------------------------------------------------------------------------------------
 
@@ -108,6 +124,22 @@ class EventLoop(_ourio.Loop, asyncio.SelectorEventLoop):
             return
         super().close()
         self._release()
+        _open_loops.discard(self)
+
+    def _renew(self) -> None:
+        """Take this loop over into a process that was forked."""
+        inherited = self._csock
+        self._renew_after_fork()
+        if inherited is None:
+            return
+        self._close_self_pipe()
+        self._make_self_pipe()
+        if threading.current_thread() is threading.main_thread():
+            current = signal.set_wakeup_fd(-1)
+            if current == inherited.fileno():
+                # asyncio (gh-66197): else a signal of the child would be handled by its parent.
+                current = self._signal_fd() if self._signal_handlers else -1  # type: ignore[attr-defined]
+            signal.set_wakeup_fd(current)
 
     def _listen_to_signals(self) -> bool:
         """Have signals wake the loop, so that none waits for the next event. Only Python's main thread can."""

@@ -327,6 +327,36 @@ impl<C: From<Event>> Engine<C> {
         left
     }
 
+    /// Gives an engine that came into this process by `fork` a poller and a signal pipe of its own.
+    ///
+    /// Both processes would else share one: what this one registers, ends or takes would change the other's.
+    /// Registrations, timers and entries stay; a registration whose descriptor was closed on the way goes
+    /// quiet. Watches over children end, as the children are the other process's. The wake-up descriptor stays
+    /// shared, because handles of other threads hold it: a wake-up of one process may wake the other once more.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::System`] if the process or the system is out of descriptors or memory; the engine is closed then.
+    pub fn renew_after_fork(&mut self) -> Result<()> {
+        self.kit = None;
+        self.children = Children::default();
+        let listened = self.signals.take().map(|pipe| pipe.listened());
+        let bell = self.inbox.bell();
+        let renewed = self.registry.renew(bell);
+        if let Err(source) = renewed {
+            self.registry.close();
+            return Err(Error::System { operation: "epoll_create1", source });
+        }
+        self.poll_next = true;
+        if let Some(listened) = listened {
+            let signals = self.signals()?;
+            for number in listened {
+                signals.listen(number)?;
+            }
+        }
+        Ok(())
+    }
+
     pub(crate) fn publish_counters(&self) {
         self.page.publish(&self.counters());
     }

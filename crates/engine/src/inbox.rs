@@ -119,6 +119,10 @@ impl<C, B: Ring> Inbox<C, B> {
         Ok(())
     }
 
+    pub(crate) fn bell(&self) -> &B {
+        &self.bell
+    }
+
     /// Has the consumer look: there is something to take, or something else to see.
     pub(crate) fn wake(&self) {
         if self.state.swap(FILLED, Ordering::AcqRel) == ASLEEP {

@@ -109,6 +109,11 @@ impl SignalPipe {
         self.listening.len() < before
     }
 
+    /// The numbers that are listened to.
+    pub(crate) fn listened(&self) -> Vec<i32> {
+        self.listening.iter().map(|listening| listening.number).collect()
+    }
+
     pub(crate) fn reader(&self) -> BorrowedFd<'_> {
         self.reader.as_fd()
     }

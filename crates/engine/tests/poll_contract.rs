@@ -283,3 +283,24 @@ fn a_timed_wait_is_never_short() {
         assert!(engine.now() >= deadline);
     });
 }
+
+#[test]
+fn registrations_and_wake_ups_outlive_a_renewal() {
+    on_each(|world| {
+        let mut engine = world.engine();
+        let (first, second) = (world.open(), world.open());
+        let token = engine.watch(first, Interest::READ).expect("watch");
+        let quiet = engine.watch(second, Interest::READ).expect("watch");
+        world.close(second);
+        let remote = engine.remote();
+        engine.renew_after_fork().expect("descriptors enough");
+        world.make_readable(first);
+        assert_eq!(reported(&mut engine), [IoEvent { token, readiness: READABLE }]);
+        assert!(engine.unwatch(token));
+        assert!(engine.unwatch(quiet), "closed on the way, and quiet");
+        assert_eq!(reported(&mut engine), []);
+        remote.wake();
+        let events = engine.prepare(engine.now(), Patience::Block).block().expect("a wait that ends");
+        engine.absorb(events, engine.now());
+    });
+}

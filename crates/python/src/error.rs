@@ -10,6 +10,13 @@ pub(crate) fn loop_closed() -> PyErr {
     PyRuntimeError::new_err("Event loop is closed")
 }
 
+/// The loop ran in the process that this one was forked from.
+pub(crate) fn orphaned() -> PyErr {
+    PyRuntimeError::new_err(
+        "This event loop was running when its process was forked; the child has to run a loop of its own",
+    )
+}
+
 /// An engine's error.
 pub(crate) fn engine(error: &Error) -> PyErr {
     match error {

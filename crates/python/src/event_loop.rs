@@ -41,6 +41,8 @@ struct State {
     dispatching: Cell<bool>,
     /// asyncio: the identifier of the thread that runs the loop, else `None`.
     thread_id: Cell<Option<u64>>,
+    /// Set in a forked process if the loop was running when it was forked.
+    orphaned: Cell<bool>,
     task_factory: RefCell<Option<Object>>,
 }
 
@@ -81,6 +83,10 @@ impl Loop {
 
     pub(crate) fn is_stopping(&self) -> bool {
         self.state.stopping.get()
+    }
+
+    pub(crate) fn is_orphaned(&self) -> bool {
+        self.state.orphaned.get()
     }
 
     #[inline]
@@ -131,6 +137,7 @@ impl Loop {
             stopping: Cell::new(false),
             dispatching: Cell::new(false),
             thread_id: Cell::new(None),
+            orphaned: Cell::new(false),
             task_factory: RefCell::new(None),
         };
         Ok(Self { state: GilBound::new(state) })
@@ -233,6 +240,16 @@ impl Loop {
         named.set_item("timers", counters.timers)?;
         named.set_item("watched", counters.watched)?;
         Ok(named)
+    }
+
+    /// Gives a loop that came into this process by `fork` a poller of its own. One that was running then ran in
+    /// the other process, and runs no more in this one.
+    fn _renew_after_fork(&self) -> PyResult<()> {
+        if self.state.thread_id.get().is_some() {
+            self.state.orphaned.set(true);
+        }
+        let renewed = self.state.engine.borrow_mut().renew_after_fork();
+        renewed.map_err(|error| error::engine(&error))
     }
 
     /// Drops every entry and every registration; the last step of `close()`.

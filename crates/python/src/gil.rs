@@ -7,6 +7,27 @@
 #![expect(unsafe_code, reason = "states the rule of the interpreter's lock to the compiler")]
 
 use std::ops::Deref;
+use std::sync::OnceLock;
+
+use pyo3::exceptions::PyImportError;
+use pyo3::ffi;
+use pyo3::prelude::*;
+
+/// The interpreter that has imported the module first. Its objects are in our statics.
+static INTERPRETER: OnceLock<i64> = OnceLock::new();
+
+/// Refuses any other interpreter of this process: it must not meet the first one's objects.
+///
+/// Since 3.12 the interpreter itself refuses to import a module that does not say that it supports several.
+#[pyfunction]
+pub(crate) fn _check_interpreter(_py: Python<'_>) -> PyResult<()> {
+    // SAFETY: the thread is attached, so it has a current interpreter.
+    let current = unsafe { ffi::PyInterpreterState_GetID(ffi::PyInterpreterState_Get()) };
+    if *INTERPRETER.get_or_init(|| current) == current {
+        return Ok(());
+    }
+    Err(PyImportError::new_err("ourio runs in one interpreter of a process, and another has imported it"))
+}
 
 /// A value that is reached only while the thread is attached to the interpreter.
 #[derive(Debug)]

@@ -25,6 +25,7 @@ use pyo3::prelude::*;
 #[pymodule(gil_used = true)]
 fn _ourio(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
+    gil::_check_interpreter(py)?;
     known::import(py)?;
     socket::probe(py)?;
     schedule::capture_keyword_names(py)?;
@@ -33,6 +34,7 @@ fn _ourio(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<handle::TimerHandle>()?;
     module.add_class::<handle::ThreadSafeHandle>()?;
     module.add_class::<stream::StreamTransport>()?;
+    module.add_function(wrap_pyfunction!(gil::_check_interpreter, module)?)?;
     schedule::add_methods(py)?;
     stream_io::add_methods(py)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))

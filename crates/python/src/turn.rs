@@ -61,6 +61,9 @@ impl Loop {
 
 fn turn(slf: &Bound<'_, Loop>) -> PyResult<()> {
     let (py, this) = (slf.py(), slf.get());
+    if this.is_orphaned() {
+        return Err(error::orphaned());
+    }
     let wait = {
         let mut engine = this.engine().borrow_mut();
         let patience = if this.is_stopping() { Patience::Poll } else { Patience::Block };

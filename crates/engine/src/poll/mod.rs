@@ -154,6 +154,16 @@ impl Backend {
         }
     }
 
+    /// A set of this process's own in place of one that was inherited; a script is memory, and so is its own.
+    fn renew(&mut self, bell: &Bell) -> io::Result<()> {
+        if let (Self::Epoll(epoll), Bell::Eventfd(fd)) = (&mut *self, bell) {
+            let renewed = Epoll::new()?;
+            renewed.add_edge(fd.as_fd(), WAKE_KEY)?;
+            *epoll = renewed;
+        }
+        Ok(())
+    }
+
     pub(crate) fn bell(&self) -> io::Result<Bell> {
         match self {
             Self::Epoll(epoll) => {

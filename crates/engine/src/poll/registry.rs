@@ -5,13 +5,14 @@
 //! supersedes the old one. That is what makes the reuse of a number harmless: the old token no longer
 //! matches, so neither its events nor its owner's late clean-up can touch the new registration.
 
+use std::io;
 use std::os::fd::RawFd;
 
 use rustix::event::epoll as raw;
 
 use crate::error::{Error, Misuse, Result};
 
-use super::{Backend, Interest, IoEvent, Readiness, Scripted, Token, WAKE_KEY};
+use super::{Backend, Bell, Interest, IoEvent, Readiness, Scripted, Token, WAKE_KEY};
 
 /// Whom an event of a registration concerns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +71,25 @@ impl Registry {
         self.backend = Backend::Scripted(Scripted::new());
         self.entries.clear();
         self.watched = 0;
+    }
+
+    /// Moves every registration of the host's to a set of this process's own, after a `fork`.
+    pub(crate) fn renew(&mut self, bell: &Bell) -> io::Result<()> {
+        self.backend.renew(bell)?;
+        for (number, entry) in self.entries.iter_mut().enumerate() {
+            let Some(interest) = entry.interest else { continue };
+            if entry.purpose != Purpose::Host {
+                *entry = Entry { generation: entry.generation, ..Entry::UNUSED };
+                self.watched -= 1;
+            } else if let Ok(fd) = u32::try_from(number)
+                && !interest.is_none()
+            {
+                let token = Token { fd, generation: entry.generation };
+                // Closed between the fork and now: as one that is closed behind the engine's back.
+                let _ = self.backend.add(fd.cast_signed(), token.key(), interest);
+            }
+        }
+        Ok(())
     }
 
     /// How many descriptors are registered, the engine's own included.
