@@ -45,6 +45,21 @@ def run(loop_factory):
 
 
 @pytest.fixture
+def same_on_both():
+    """Runs a scenario on stock asyncio and on Ourio, and checks that both tell the same; returns what they tell."""
+
+    def compare(scenario, *args, debug=None):
+        told = {}
+        for name, factory in FACTORIES.items():
+            with asyncio.Runner(loop_factory=factory, debug=debug) as runner:
+                told[name] = runner.run(asyncio.wait_for(scenario(*args), 50))
+        assert told["ourio"] == told["asyncio"]
+        return told["ourio"]
+
+    return compare
+
+
+@pytest.fixture
 def reports(loop):
     """What the loop's exception handler is told."""
     told = []

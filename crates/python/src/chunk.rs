@@ -6,6 +6,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
 
+use crate::known::known;
 use crate::object::Object;
 
 /// Bytes that stay alive and unchanged until they are written.
@@ -43,17 +44,17 @@ impl Chunk {
         let accepted = data.is_instance_of::<PyBytes>()
             || data.is_instance_of::<PyByteArray>()
             || data.is_instance_of::<PyMemoryView>();
-        if !accepted {
-            let kind = data.get_type().name()?;
-            return Err(PyTypeError::new_err(
-                format!(
-                    "data argument must be a bytes, bytearray, or memoryview object, not {:?}",
-                    kind.to_string()
-                )
-                .replace('"', "'"),
-            ));
-        }
-        Self::copy(data)
+        if accepted { Self::copy(data) } else { Err(Self::refusal(data)?) }
+    }
+
+    /// asyncio's words differ by version, so its own transport, which looks at the data first, says them.
+    fn refusal(data: &Bound<'_, PyAny>) -> PyResult<PyErr> {
+        let class = known()?.stream_transport.bind(data.py());
+        let blank = class.call_method1("__new__", (class,))?;
+        // Its destructor asks for it.
+        blank.setattr("_sock", data.py().None())?;
+        let words = "data argument must be a bytes, bytearray, or memoryview object";
+        Ok(blank.call_method1("write", (data,)).err().unwrap_or_else(|| PyTypeError::new_err(words)))
     }
 
     /// Copies any buffer, as `writelines` accepts them.

@@ -349,6 +349,12 @@ impl StreamTransport {
     /// Set a new protocol.
     fn set_protocol(&self, protocol: Bound<'_, PyAny>) -> PyResult<()> {
         let buffered = protocol.is_instance(known()?.buffered_protocol.bind(protocol.py()))?;
+        if buffered && self.state.event_loop.borrow().is_some() {
+            // Where `start_tls` comes by with its protocol.
+            self.with_loop(protocol.py(), |event_loop| {
+                event_loop.call_method1("_share_tls_buffer", (&protocol,)).map(drop)
+            })?;
+        }
         self.state.buffered.set(buffered);
         let before = self.state.protocol.replace(Some(protocol.into()));
         drop(before);
