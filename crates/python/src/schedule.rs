@@ -61,19 +61,19 @@ pub(crate) use raw_methods;
 raw_methods! {
     Eavesdrop, Eavesdropper, c"call_soon", eavesdrop, c"";
     CallSoon, Loop, c"call_soon", call_soon,
-        c"call_soon(callback, *args, context=None)\n--\n\nSchedule the callback for the next turn, first in, first out.";
+        c"call_soon($self, callback, *args, context=None)\n--\n\nSchedule the callback for the next turn, first in, first out.";
     CallSoonThreadsafe, Loop, c"call_soon_threadsafe", call_soon_threadsafe,
-        c"call_soon_threadsafe(callback, *args, context=None)\n--\n\nSchedule the callback from any thread, and wake the loop.";
+        c"call_soon_threadsafe($self, callback, *args, context=None)\n--\n\nSchedule the callback from any thread, and wake the loop.";
     CallLater, Loop, c"call_later", call_later,
-        c"call_later(delay, callback, *args, context=None)\n--\n\nSchedule the callback to run after delay seconds.";
+        c"call_later($self, delay, callback, *args, context=None)\n--\n\nSchedule the callback to run after delay seconds.";
     CallAt, Loop, c"call_at", call_at,
-        c"call_at(when, callback, *args, context=None)\n--\n\nSchedule the callback for the time when of loop.time().";
-    TimeNow, Loop, c"time", time, c"time()\n--\n\nReturn the loop's time in seconds: CLOCK_MONOTONIC.";
-    GetDebug, Loop, c"get_debug", get_debug, c"get_debug()\n--\n\nReturn whether debug mode is on.";
+        c"call_at($self, when, callback, *args, context=None)\n--\n\nSchedule the callback for the time when of loop.time().";
+    TimeNow, Loop, c"time", time, c"time($self)\n--\n\nReturn the loop's time in seconds: CLOCK_MONOTONIC.";
+    GetDebug, Loop, c"get_debug", get_debug, c"get_debug($self)\n--\n\nReturn whether debug mode is on.";
     CreateFuture, Loop, c"create_future", create_future,
-        c"create_future()\n--\n\nReturn a new asyncio.Future of this loop.";
+        c"create_future($self)\n--\n\nReturn a new asyncio.Future of this loop.";
     CreateTask, Loop, c"create_task", create_task,
-        c"create_task(coro, **kwargs)\n--\n\nReturn a new asyncio.Task of this loop.";
+        c"create_task($self, coro, **kwargs)\n--\n\nReturn a new asyncio.Task of this loop.";
 }
 
 pub(crate) fn add_methods(py: Python<'_>) -> PyResult<()> {

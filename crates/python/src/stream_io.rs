@@ -30,9 +30,9 @@ use crate::watch::Watcher;
 
 raw_methods! {
     Write, StreamTransport, c"write", write,
-        c"write(data)\n--\n\nSend data; what the kernel does not take at once is buffered.";
+        c"write($self, data)\n--\n\nSend data; what the kernel does not take at once is buffered.";
     WriteLines, StreamTransport, c"writelines", writelines,
-        c"writelines(list_of_data)\n--\n\nSend each of the buffers in list_of_data.";
+        c"writelines($self, list_of_data)\n--\n\nSend each of the buffers in list_of_data.";
 }
 
 pub(crate) fn add_methods(py: Python<'_>) -> PyResult<()> {

@@ -1,0 +1,276 @@
+"""UDP and Unix datagrams, in every kind of endpoint. Stock asyncio is the oracle."""
+
+import asyncio
+import errno
+import socket
+import struct
+
+import pytest
+
+
+class Told(asyncio.DatagramProtocol):
+    def __init__(self):
+        self.received = []
+        self.errors = []
+        self.lost = asyncio.get_running_loop().create_future()
+        self.news = asyncio.Event()
+
+    def connection_made(self, transport):
+        self.transport = transport
+
+    def datagram_received(self, data, address):
+        self.received.append((data, address))
+        self.news.set()
+
+    def error_received(self, error):
+        self.errors.append(type(error).__name__)
+        self.news.set()
+
+    def connection_lost(self, error):
+        self.lost.set_result(error)
+
+    async def wait(self, count=1):
+        while len(self.received) + len(self.errors) < count:
+            self.news.clear()
+            await self.news.wait()
+
+
+async def endpoint(**options):
+    transport, protocol = await asyncio.get_running_loop().create_datagram_endpoint(Told, **options)
+    return transport, protocol
+
+
+def test_connected_and_unconnected_endpoints(same_on_both):
+    async def scenario():
+        server, heard = await endpoint(local_addr=("127.0.0.1", 0))
+        address = server.get_extra_info("sockname")
+        client, answers = await endpoint(remote_addr=address)
+        client.sendto(b"connected")
+        await heard.wait(1)
+        server.sendto(b"answer", heard.received[0][1])
+        await answers.wait(1)
+        other, _ = await endpoint(family=socket.AF_INET)
+        other.sendto(b"unconnected", address)
+        await heard.wait(2)
+        seen = [
+            [data for data, _ in heard.received],
+            answers.received == [(b"answer", address)],
+            client.get_extra_info("peername") == address,
+            server.get_extra_info("peername"),
+            isinstance(server, asyncio.DatagramTransport),
+            type(server.get_extra_info("socket")).__name__,
+        ]
+        with pytest.raises(ValueError, match="Invalid address"):
+            client.sendto(b"elsewhere", ("127.0.0.1", 1))
+        for transport, protocol in ((server, heard), (client, answers)):
+            transport.close()
+            seen.append((transport.is_closing(), await protocol.lost))
+        other.abort()
+        await asyncio.sleep(0.01)
+        return seen
+
+    same_on_both(scenario)
+
+
+def test_addresses_of_ipv6_have_four_parts(same_on_both):
+    async def scenario():
+        server, heard = await endpoint(local_addr=("::1", 0))
+        client, _ = await endpoint(remote_addr=server.get_extra_info("sockname")[:2])
+        client.sendto(b"six")
+        await heard.wait()
+        (data, address) = heard.received[0]
+        server.close(), client.close()
+        await asyncio.sleep(0.01)
+        return data, address[0], len(address), len(server.get_extra_info("sockname"))
+
+    assert same_on_both(scenario) == (b"six", "::1", 4, 4)
+
+
+def test_an_error_of_the_network_is_told_and_the_endpoint_lives(same_on_both):
+    async def scenario():
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as gone:
+            gone.bind(("127.0.0.1", 0))
+            address = gone.getsockname()
+        client, told = await endpoint(remote_addr=address)
+        client.sendto(b"nobody")
+        await told.wait()
+        # The port answers now.
+        server, heard = await endpoint(local_addr=address)
+        client.sendto(b"somebody")
+        await heard.wait()
+        client.close(), server.close()
+        await told.lost
+        return told.errors, [data for data, _ in heard.received], told.lost.result()
+
+    assert same_on_both(scenario) == (["ConnectionRefusedError"], [b"somebody"], None)
+
+
+def test_what_is_too_long_is_told(same_on_both):
+    async def scenario():
+        server, heard = await endpoint(local_addr=("127.0.0.1", 0))
+        client, told = await endpoint(remote_addr=server.get_extra_info("sockname"))
+        client.sendto(b"x" * 70_000)
+        client.sendto(b"fits")
+        await heard.wait()
+        client.close(), server.close()
+        await told.lost
+        return told.errors, [len(data) for data, _ in heard.received]
+
+    same_on_both(scenario)
+
+
+def test_empty_datagrams_arrive(same_on_both):
+    async def scenario():
+        server, heard = await endpoint(local_addr=("127.0.0.1", 0))
+        client, told = await endpoint(remote_addr=server.get_extra_info("sockname"))
+        client.sendto(b"")
+        client.sendto(bytearray(b"array"))
+        client.sendto(memoryview(b"view"))
+        await heard.wait(2)
+        await asyncio.sleep(0.02)
+        client.close(), server.close()
+        await told.lost
+        return [data for data, _ in heard.received]
+
+    same_on_both(scenario)
+
+
+@pytest.mark.parametrize("data", ["text", 1, None])
+def test_what_is_no_buffer_is_refused(same_on_both, data):
+    async def scenario():
+        client, told = await endpoint(local_addr=("127.0.0.1", 0))
+        try:
+            client.sendto(data, ("127.0.0.1", 1))
+        except TypeError as error:
+            refused = str(error)
+        client.close()
+        await told.lost
+        return refused
+
+    same_on_both(scenario)
+
+
+def test_nothing_is_received_after_close(same_on_both):
+    async def scenario():
+        server, heard = await endpoint(local_addr=("127.0.0.1", 0))
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.sendto(b"before", server.get_extra_info("sockname"))
+            await heard.wait()
+            sock.sendto(b"after", server.get_extra_info("sockname"))
+            server.close()
+            server.close()
+            await heard.lost
+        await asyncio.sleep(0.01)
+        return [data for data, _ in heard.received]
+
+    assert same_on_both(scenario) == [b"before"]
+
+
+def test_a_protocol_that_raises_is_reported(same_on_both):
+    async def scenario():
+        reports = []
+        asyncio.get_running_loop().set_exception_handler(
+            lambda _loop, context: reports.append((type(context["exception"]).__name__, context["message"][:30]))
+        )
+
+        class Raises(Told):
+            def datagram_received(self, data, address):
+                super().datagram_received(data, address)
+                raise ZeroDivisionError
+
+        server, heard = await asyncio.get_running_loop().create_datagram_endpoint(
+            Raises, local_addr=("127.0.0.1", 0)
+        )
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.sendto(b"one", server.get_extra_info("sockname"))
+            await heard.wait()
+            await asyncio.sleep(0.01)
+            server.close()
+            await heard.lost
+        return [kind for kind, _ in reports], type(heard.lost.result()).__name__
+
+    same_on_both(scenario)
+
+
+def test_options_of_an_endpoint(same_on_both):
+    async def scenario():
+        loop = asyncio.get_running_loop()
+        first, _ = await endpoint(local_addr=("127.0.0.1", 0), reuse_port=True)
+        second, _ = await endpoint(local_addr=first.get_extra_info("sockname"), reuse_port=True)
+        wide, _ = await endpoint(local_addr=("127.0.0.1", 0), allow_broadcast=True)
+        option = struct.pack("i", 1)
+        seen = [
+            first.get_extra_info("sockname") == second.get_extra_info("sockname"),
+            wide.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 4) == option,
+        ]
+        wide.sendto(b"all", ("127.255.255.255", 9))
+        try:
+            await endpoint(local_addr=first.get_extra_info("sockname"))
+        except OSError as error:
+            seen.append(errno.errorcode[error.errno])
+        for options in (
+            {},
+            {"local_addr": ("127.0.0.1", 0), "family": socket.AF_INET6},
+            {"local_addr": ("127.0.0.1", 0), "remote_addr": ("::1", 1)},
+            {"sock": first.get_extra_info("socket"), "local_addr": ("127.0.0.1", 0)},
+            {"local_addr": "127.0.0.1"},
+        ):
+            try:
+                await loop.create_datagram_endpoint(Told, **options)
+            except Exception as error:
+                seen.append((type(error).__name__, str(error)[:40]))
+        for transport in (first, second, wide):
+            transport.close()
+        await asyncio.sleep(0.01)
+        return seen
+
+    same_on_both(scenario)
+
+
+def test_unix_datagrams(same_on_both, tmp_path):
+    async def scenario():
+        kind = type(asyncio.get_running_loop()).__name__
+        paths = [str(tmp_path / f"{name}-{kind}") for name in ("server", "client")]
+        server, heard = await endpoint(local_addr=paths[0], family=socket.AF_UNIX)
+        client, answers = await endpoint(local_addr=paths[1], remote_addr=paths[0], family=socket.AF_UNIX)
+        client.sendto(b"question")
+        await heard.wait()
+        server.sendto(b"answer", heard.received[0][1])
+        await answers.wait()
+        # The path of a server that has gone is taken over.
+        server.close()
+        await heard.lost
+        again, heard_again = await endpoint(local_addr=paths[0], family=socket.AF_UNIX)
+        abstract, told = await endpoint(local_addr=f"\0ourio-{kind}", family=socket.AF_UNIX)
+        for transport in (client, again, abstract):
+            transport.close()
+        await told.lost
+        return heard.received[0][0], answers.received[0][0], heard.received[0][1] == paths[1], heard_again.errors
+
+    same_on_both(scenario)
+
+
+def test_flow_control_of_datagrams(same_on_both, tmp_path):
+    async def scenario():
+        changes = []
+
+        class Paused(Told):
+            def pause_writing(self):
+                changes.append("pause")
+
+            def resume_writing(self):
+                changes.append("resume")
+
+        # A Unix datagram socket refuses more than its peer has room for.
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        loop = asyncio.get_running_loop()
+        with theirs:
+            transport, told = await loop.create_datagram_endpoint(Paused, sock=ours)
+            transport.set_write_buffer_limits(high=10_000)
+            transport._address = None
+            seen = [transport.get_write_buffer_limits(), transport.get_write_buffer_size()]
+            transport.close()
+            await told.lost
+        return seen, changes
+
+    same_on_both(scenario)
