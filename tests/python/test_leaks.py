@@ -3,10 +3,15 @@
 import asyncio
 import gc
 import os
+import subprocess
+import sys
 import threading
 import weakref
+from pathlib import Path
 
 import ourio
+
+SOAK = Path(__file__).parents[1] / "soak/descriptors.py"
 
 
 class Echo(asyncio.Protocol):
@@ -143,3 +148,9 @@ def test_a_closed_loop_that_is_kept_keeps_at_most_one_descriptor(loop_factory):
     loop.close()
     assert len(os.listdir("/proc/self/fd")) <= before + 1
     assert loop.is_closed()
+
+
+def test_descriptors_are_neither_leaked_nor_anybody_elses():
+    """The soak of ``cargo xtask soak descriptors``, shorter; its seed is in its output."""
+    done = subprocess.run([sys.executable, SOAK, "--count", "3000"], capture_output=True, text=True, timeout=55)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::environment::Environment;
 
@@ -69,6 +69,17 @@ enum Command {
         /// Programs (asyncpg, redis, uvloop, ...); all by default.
         names: Vec<String>,
     },
+    /// Open and close 100,000 connections, pipes and processes under random cancellation; much TLS.
+    Soak {
+        #[command(flatten)]
+        python: PythonChoice,
+        /// Run only this one.
+        #[arg(value_enum)]
+        name: Option<SoakName>,
+        /// Passed on, such as --count 1000000 or --seed 7.
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
     /// Check formatting, lints and types.
     Lint,
     /// Check the structure: rooms, edges between crates, reasons, names.
@@ -86,10 +97,28 @@ enum Command {
         /// Also run the Python tests on these interpreters.
         #[arg(long = "python", value_name = "PATH")]
         pythons: Vec<PathBuf>,
-        /// Also run conformance on each interpreter, and the ecosystem on 3.13 and 3.14.
+        /// Also run conformance on each interpreter, the ecosystem on 3.13 and 3.14, and the soaks.
         #[arg(long)]
         full: bool,
     },
+}
+
+/// What soaks.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum SoakName {
+    /// Descriptors, with strangers in other threads.
+    Descriptors,
+    /// A thousand handshakes, a gibibyte each way.
+    Tls,
+}
+
+impl SoakName {
+    fn script(self) -> &'static str {
+        match self {
+            Self::Descriptors => "tests/soak/descriptors.py",
+            Self::Tls => "tests/soak/tls.py",
+        }
+    }
 }
 
 /// Which interpreter.
@@ -128,6 +157,12 @@ fn run(command: Command) -> Result<()> {
         Command::Test { python, part, arguments } => test::run(python.python.as_deref(), part, &arguments),
         Command::Conformance { python, only } => conformance(python.python.as_deref(), &only),
         Command::Ecosystem { python, names } => ecosystem(python.python.as_deref(), &names),
+        Command::Soak { python, name, arguments } => {
+            let environment = Environment::for_choice(python.python.as_deref())?;
+            name.map_or_else(|| SoakName::value_variants().to_vec(), |name| vec![name])
+                .into_iter()
+                .try_for_each(|name| shell::python(&environment, name.script()).args(&arguments).run())
+        }
         Command::Lint => lint::run(),
         Command::Tidy => tidy::run(),
         Command::Bench { python, rounds } => {
@@ -149,6 +184,12 @@ fn run(command: Command) -> Result<()> {
                     if ["3.13", "3.14"].contains(&Environment::for_choice(Some(&python))?.version()) {
                         ecosystem(Some(&python), &[])?;
                     }
+                }
+            }
+            if full {
+                let environment = Environment::for_choice(None)?;
+                for name in SoakName::value_variants() {
+                    shell::python(&environment, name.script()).run()?;
                 }
             }
             Ok(())
