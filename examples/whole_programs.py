@@ -224,26 +224,20 @@ async def every_io():
         with open(file.name, "rb") as file:
             print("file:", (await asyncio.to_thread(file.read)).decode())
     server, _ = await loop.create_datagram_endpoint(Datagrams, local_addr=("127.0.0.1", 0))
-    client, protocol = await loop.create_datagram_endpoint(
-        Datagrams, remote_addr=server.get_extra_info("sockname")
-    )
+    client, protocol = await loop.create_datagram_endpoint(Datagrams, remote_addr=server.get_extra_info("sockname"))
     client.sendto(b"over udp")
     print("UDP:", (await protocol.heard).decode())
     client.close(), server.close()
     reading, writing = os.pipe()
     reader = asyncio.StreamReader()
-    pipe, _ = await loop.connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(reading, "rb", 0)
-    )
+    pipe, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(reading, "rb", 0))
     os.write(writing, b"through a pipe")
     os.close(writing)
     print("pipe:", (await reader.read()).decode())
     pipe.close()
     found = await loop.getaddrinfo("127.0.0.1", 80, type=socket.SOCK_STREAM)
     print("name:", found[0][4])
-    process = await asyncio.create_subprocess_exec(
-        "tr", "a-z", "A-Z", stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
+    process = await asyncio.create_subprocess_exec("tr", "a-z", "A-Z", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     out, _ = await process.communicate(b"through a process")
     print("process:", out.decode(), process.returncode)
     heard = asyncio.Event()
@@ -306,9 +300,7 @@ async def mixed():
     with ProcessPoolExecutor(2) as processes:
         async with await asyncio.start_server(upper, "127.0.0.1", 0) as server, asyncio.TaskGroup() as group:
             address = server.sockets[0].getsockname()
-            counted = [
-                loop.run_in_executor(processes, primes_below, limit) for limit in (20_000, 30_000, 40_000)
-            ]
+            counted = [loop.run_in_executor(processes, primes_below, limit) for limit in (20_000, 30_000, 40_000)]
             doubled = [group.create_task(from_old_library(library, n)) for n in range(10)]
             asked = [group.create_task(from_network(address, f"question {n}")) for n in range(10)]
             threaded = [group.create_task(asyncio.to_thread(functools.reduce, max, range(n + 1))) for n in range(5)]

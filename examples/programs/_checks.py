@@ -2,15 +2,14 @@
 
 import asyncio
 
-_count = 0
+_checked = []
 
 
 def check(holds, what):
     """Count a check; AssertionError with what was wrong if it does not hold."""
-    global _count
     if not holds:
         raise AssertionError(what)
-    _count += 1
+    _checked.append(what)
 
 
 def equal(found, expected, what):
@@ -30,4 +29,4 @@ async def raises(kind, awaitable, what):
 
 async def report():
     """Say how many checks there were, and on which loop."""
-    print(f"{_count} checks on {type(asyncio.get_running_loop()).__module__}")
+    print(f"{len(_checked)} checks on {type(asyncio.get_running_loop()).__module__}")

@@ -130,7 +130,7 @@ async def main():
         writer.write(b"GET /stream HTTP/1.1\r\nHost: a\r\n\r\n")
         check((await reader.readline()).startswith(b"HTTP/1.1 200"), "a raw request")
         writer.transport.abort()
-    equal(events[0::max(1, len(events) - 1)], ["started", "stopped"], "the lifespan")
+    equal(events[0 :: max(1, len(events) - 1)], ["started", "stopped"], "the lifespan")
     await raises(httpx.ConnectError, httpx.AsyncClient().get(f"http://127.0.0.1:{port}/"), "closed")
     authority = trustme.CA()
     certificate = authority.issue_cert("127.0.0.1")
@@ -141,9 +141,7 @@ async def main():
         async with served(ssl_keyfile=key.name, ssl_certfile=chain.name) as port:
             trusting = ssl.create_default_context()
             authority.configure_trust(trusting)
-            async with httpx.AsyncClient(
-                base_url=f"https://127.0.0.1:{port}", verify=trusting, timeout=60
-            ) as client:
+            async with httpx.AsyncClient(base_url=f"https://127.0.0.1:{port}", verify=trusting, timeout=60) as client:
                 await ask(client)
             async with httpx.AsyncClient(base_url=f"https://127.0.0.1:{port}") as distrusting:
                 await raises(httpx.ConnectError, distrusting.get("/"), "an unknown authority")

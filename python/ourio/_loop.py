@@ -59,8 +59,7 @@ def _is_plain(sock: Any) -> bool:
     """Whether a socket moves its bytes as ``socket.socket`` does: then system calls may do it."""
     kind = type(sock)
     return kind is socket.socket or (
-        issubclass(kind, socket.socket)
-        and all(getattr(kind, name) is getattr(socket.socket, name) for name in _MOVERS)
+        issubclass(kind, socket.socket) and all(getattr(kind, name) is getattr(socket.socket, name) for name in _MOVERS)
     )
 
 
@@ -87,7 +86,7 @@ class EventLoop(_ourio.Loop, asyncio.SelectorEventLoop):
     """
 
     def __init__(self) -> None:
-        super().__init__(_Watches(self))  # type: ignore[call-arg]
+        super().__init__(_Watches(self))  # type: ignore[arg-type]
         self._tls_buffer: bytearray | None = None
         _open_loops.add(self)
 
@@ -161,7 +160,7 @@ class EventLoop(_ourio.Loop, asyncio.SelectorEventLoop):
 
     def _make_self_pipe(self) -> None:
         self._csock: _WakeupDescriptor | None = _WakeupDescriptor(self._signal_fd())
-        self._ssock = self._csock
+        self._ssock: _WakeupDescriptor | None = self._csock
         self._internal_fds = 1
 
     def _close_self_pipe(self) -> None:
@@ -201,7 +200,7 @@ class EventLoop(_ourio.Loop, asyncio.SelectorEventLoop):
             handle._run()
             took = self.time() - started
             if took >= self.slow_callback_duration:
-                base_events.logger.warning(
+                base_events.logger.warning(  # type: ignore[attr-defined]
                     "Executing %s took %.3f seconds",
                     base_events._format_handle(handle),  # type: ignore[attr-defined]
                     took,
@@ -214,7 +213,9 @@ class EventLoop(_ourio.Loop, asyncio.SelectorEventLoop):
     def _name_if_slow(self, transport: Any, took: float) -> None:
         """Name a transport whose protocol was slow, in debug mode."""
         if took >= self.slow_callback_duration:
-            base_events.logger.warning("Executing %r took %.3f seconds", transport, took)
+            base_events.logger.warning(  # type: ignore[attr-defined]
+                "Executing %r took %.3f seconds", transport, took
+            )
 
     # -- connections -----------------------------------------------------------------------------------
 
@@ -250,8 +251,8 @@ class EventLoop(_ourio.Loop, asyncio.SelectorEventLoop):
             return
         if self._tls_buffer is None:
             self._tls_buffer = bytearray(sslproto.SSLProtocol.max_size)
-        protocol._ssl_buffer = self._tls_buffer
-        protocol._ssl_buffer_view = memoryview(self._tls_buffer)
+        protocol._ssl_buffer = self._tls_buffer  # type: ignore[attr-defined]
+        protocol._ssl_buffer_view = memoryview(self._tls_buffer)  # type: ignore[attr-defined]
 
     def _make_ssl_transport(
         self,

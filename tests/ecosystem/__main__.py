@@ -31,7 +31,13 @@ def run_program(name, loop, environment, keep):
     command = [sys.executable, *(["-m", "ourio"] if loop == "ourio" else []), str(PROGRAMS / f"{name}.py")]
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=LIMIT, env=environment, stdin=subprocess.DEVNULL
+            command,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            check=False,
         )
     except subprocess.TimeoutExpired as late:
         said = "".join((part or b"").decode(errors="replace") for part in (late.stdout, late.stderr))
@@ -57,9 +63,7 @@ def main():
     options = parser.parse_args()
     keep = options.keep
     keep.mkdir(parents=True, exist_ok=True)
-    wanted = [
-        name for name in [*names, "uvloop"] if not options.names or any(o in name for o in options.names)
-    ]
+    wanted = [name for name in [*names, "uvloop"] if not options.names or any(o in name for o in options.names)]
     if not wanted:
         sys.exit(f"no such program; there are {', '.join([*names, 'uvloop'])}")
     failures = []

@@ -58,15 +58,17 @@ def unpack(package, folder):
     if shutil.which("apt-get") is None:
         raise Unavailable(f"{package} is not installed, and this is not Debian; install it")
     simulate = ["apt-get", "install", "--simulate", "--no-install-recommends", package]
-    planned = subprocess.run(simulate, capture_output=True, text=True)
+    planned = subprocess.run(simulate, capture_output=True, text=True, check=False)
     if planned.returncode != 0 and os.geteuid() == 0:
         subprocess.run(["apt-get", "update", "-qq"], check=False, capture_output=True)
-        planned = subprocess.run(simulate, capture_output=True, text=True)
+        planned = subprocess.run(simulate, capture_output=True, text=True, check=False)
     if planned.returncode != 0:
         raise Unavailable(f"apt-get knows no {package}: {planned.stderr.strip()}")
     names = [line.split()[1] for line in planned.stdout.splitlines() if line.startswith("Inst ")]
     with tempfile.TemporaryDirectory() as downloads:
-        got = subprocess.run(["apt-get", "download", *names], cwd=downloads, capture_output=True, text=True)
+        got = subprocess.run(
+            ["apt-get", "download", *names], cwd=downloads, capture_output=True, text=True, check=False
+        )
         if got.returncode != 0:
             raise Unavailable(f"apt-get download {package}: {got.stderr.strip()}")
         partial = folder.with_suffix(".partial")
@@ -96,6 +98,7 @@ def postgres(keep):
             env=environment,
             cwd=folder,
             **identity,
+            check=False,
         )
         if made.returncode != 0:
             raise Unavailable(f"initdb: {made.stderr.strip()}")

@@ -178,9 +178,7 @@ def test_a_protocol_that_raises_is_reported(same_on_both):
                 super().datagram_received(data, address)
                 raise ZeroDivisionError
 
-        server, heard = await asyncio.get_running_loop().create_datagram_endpoint(
-            Raises, local_addr=("127.0.0.1", 0)
-        )
+        server, heard = await asyncio.get_running_loop().create_datagram_endpoint(Raises, local_addr=("127.0.0.1", 0))
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             sock.sendto(b"one", server.get_extra_info("sockname"))
             await heard.wait()

@@ -152,5 +152,7 @@ def test_a_closed_loop_that_is_kept_keeps_at_most_one_descriptor(loop_factory):
 
 def test_descriptors_are_neither_leaked_nor_anybody_elses():
     """The soak of ``cargo xtask soak descriptors``, shorter; its seed is in its output."""
-    done = subprocess.run([sys.executable, SOAK, "--count", "3000"], capture_output=True, text=True, timeout=55)
+    done = subprocess.run(
+        [sys.executable, SOAK, "--count", "3000"], capture_output=True, text=True, timeout=55, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -210,7 +210,9 @@ def test_options_of_a_process(same_on_both, tmp_path):
             await output("pwd", cwd="/"),
             await output("sh", "-c", "echo $VARIABLE", env={"VARIABLE": "value", "PATH": os.environ["PATH"]}),
             await output("false"),
-            await output(sys.executable, "-S", "-c", "import os; print(os.getsid(0) == os.getpid())", start_new_session=True),
+            await output(
+                sys.executable, "-S", "-c", "import os; print(os.getsid(0) == os.getpid())", start_new_session=True
+            ),
             await output("sh", "-c", "umask", umask=0o77),
             await output("sh", "-c", "echo to stderr >&2", stderr=subprocess.STDOUT),
             await output("nobody-would-call-it-this", executable="pwd", cwd="/"),

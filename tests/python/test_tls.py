@@ -196,9 +196,7 @@ def test_a_handshake_that_never_ends_is_given_up(same_on_both, certificates, sid
         if side == "client":
             with socket.create_server(("127.0.0.1", 0)) as silent:
                 try:
-                    await connect(
-                        Told, silent.getsockname(), certificates.client, ssl_handshake_timeout=0.1
-                    )
+                    await connect(Told, silent.getsockname(), certificates.client, ssl_handshake_timeout=0.1)
                 except ConnectionAbortedError as error:
                     return str(error), reports
         async with serving(Told, certificates.server, ssl_handshake_timeout=0.1) as address:
@@ -231,16 +229,14 @@ def test_a_shutdown_that_the_peer_never_answers_is_given_up(same_on_both, certif
 
 def test_a_stream_that_is_cut_off(same_on_both, certificates):
     async def scenario():
-        async with serving(Echo, certificates.server) as address:
+        async with serving(Echo, certificates.server):
             outcomes = []
             for linger in (False, True):
                 served = Told()
                 server = await asyncio.get_running_loop().create_server(
                     lambda served=served: served, "127.0.0.1", 0, ssl=certificates.server
                 )
-                transport, protocol = await connect(
-                    Told, server.sockets[0].getsockname(), certificates.client
-                )
+                transport, protocol = await connect(Told, server.sockets[0].getsockname(), certificates.client)
                 transport.write(b"before")
                 while not served.received:
                     await asyncio.sleep(0.001)
@@ -539,7 +535,9 @@ def test_an_idle_connection_holds_little_memory(certificates):
     assert ourio.run(main()) < 100 * 1024
 
 
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="TLS over TLS is asyncio's since 3.11, and has its fix since 3.12")
+@pytest.mark.skipif(
+    sys.version_info < (3, 12), reason="TLS over TLS is asyncio's since 3.11, and has its fix since 3.12"
+)
 def test_tls_within_tls(same_on_both, certificates):
     async def scenario():
         loop = asyncio.get_running_loop()

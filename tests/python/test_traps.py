@@ -585,3 +585,59 @@ print(all(b[k] is a.get(k) for b, a in zip(before, after) for k in b))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "True\n"
+
+
+def test_private_lists_tell_what_waits(same_on_both):
+    async def scenario():
+        loop = asyncio.get_running_loop()
+        timers = [loop.call_later(delay, print) for delay in (1000, 10, 100)]
+        timers[2].cancel()
+        soon = loop.call_soon(print)
+        seen = [
+            soon in loop._ready,
+            loop._scheduled[0] is timers[1],
+            timers[0] in loop._scheduled,
+            loop._default_executor,
+            loop._clock_resolution > 0,
+        ]
+        for timer in timers:
+            timer.cancel()
+        return seen
+
+    assert same_on_both(scenario) == [True, True, True, None, True]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="new in 3.14")
+def test_asyncio_ps_prints_the_tree_of_tasks():
+    import subprocess
+
+    script = """
+import asyncio, sys
+async def leaf():
+    await asyncio.sleep(100)
+async def branch():
+    async with asyncio.TaskGroup() as group:
+        group.create_task(leaf(), name="leaf 1")
+        group.create_task(leaf(), name="leaf 2")
+async def main():
+    task = asyncio.create_task(branch(), name="branch")
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    print("ready", flush=True)
+    await task
+if sys.argv[1] == "ourio":
+    import ourio
+    ourio.run(main())
+else:
+    asyncio.run(main())
+"""
+    trees = {}
+    for loop in ("asyncio", "ourio"):
+        with subprocess.Popen([sys.executable, "-c", script, loop], stdout=subprocess.PIPE, text=True) as process:
+            process.stdout.readline()
+            # Where another process may not be looked into, both say so.
+            command = [sys.executable, "-m", "asyncio", "pstree", str(process.pid)]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
+            process.kill()
+        trees[loop] = (done.returncode, done.stdout)
+    assert trees["ourio"] == trees["asyncio"]

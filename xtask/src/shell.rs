@@ -66,6 +66,12 @@ impl Step {
         self
     }
 
+    /// Runs it in a folder of the workspace.
+    pub(crate) fn folder(mut self, folder: &str) -> Self {
+        self.command.current_dir(root().join(folder));
+        self
+    }
+
     /// Runs it with our own output; an error if it fails.
     pub(crate) fn run(mut self) -> Result<()> {
         let status = self.command.status().with_context(|| format!("cannot start {}", self.describe()))?;

@@ -285,6 +285,11 @@ impl<C: From<Event>> Engine<C> {
         self.ready.iter()
     }
 
+    /// The entries that wait for their time, in no order.
+    pub fn waiting_entries(&self) -> impl Iterator<Item = &C> {
+        self.timers.iter()
+    }
+
     /// What the engine has done so far.
     pub fn counters(&self) -> Counters {
         Counters {

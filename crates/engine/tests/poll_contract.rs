@@ -46,7 +46,8 @@ impl World for Kernel {
     fn open(&mut self) -> RawFd {
         let (ours, peer) = UnixStream::pair().expect("a socket pair");
         ours.set_nonblocking(true).expect("non-blocking");
-        let ours = UnixStream::from(rustix::io::fcntl_dupfd_cloexec(&ours, self.lowest).expect("a free number"));
+        let ours =
+            UnixStream::from(rustix::io::fcntl_dupfd_cloexec(&ours, self.lowest).expect("a free number"));
         let fd = ours.as_raw_fd();
         self.pairs.insert(fd, (ours, Some(peer)));
         fd

@@ -220,6 +220,18 @@ impl Loop {
     #[setter(_ready)]
     fn set_ready(&self, _queue: &Bound<'_, PyAny>) {}
 
+    /// A snapshot of the timers that wait, soonest first; changing it changes nothing.
+    #[getter]
+    fn _scheduled<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyList>> {
+        let scheduled = PyList::new(slf.py(), crate::turn::waiting_handles(slf))?;
+        scheduled.sort()?;
+        Ok(scheduled)
+    }
+
+    /// As `_ready`'s.
+    #[setter(_scheduled)]
+    fn set_scheduled(&self, _heap: &Bound<'_, PyAny>) {}
+
     /// The descriptor to which Python writes the numbers of signals.
     fn _signal_fd(&self) -> PyResult<i32> {
         self.check_closed()?;

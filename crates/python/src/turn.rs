@@ -217,6 +217,17 @@ pub(crate) fn call_exception_handler(slf: &Bound<'_, Loop>, context: &Bound<'_, 
     Ok(())
 }
 
+/// The handles of the timers that wait.
+pub(crate) fn waiting_handles<'py>(slf: &Bound<'py, Loop>) -> Vec<Bound<'py, PyAny>> {
+    let py = slf.py();
+    let engine = slf.get().engine().borrow();
+    let handles = engine.waiting_entries().filter_map(|entry| match entry {
+        Entry::Handle(handle) => Some(handle.bind(py).clone().into_any()),
+        _ => None,
+    });
+    handles.collect()
+}
+
 /// What is ready, each as a handle.
 pub(crate) fn ready_handles<'py>(slf: &Bound<'py, Loop>) -> PyResult<Vec<Bound<'py, PyAny>>> {
     let py = slf.py();
