@@ -1,0 +1,20 @@
+"""The loops that are compared, and how each is made."""
+
+import asyncio
+import importlib
+import importlib.util
+
+# Stock asyncio is the control.
+NAMES = ("asyncio", "uvloop", "rloop", "rsloop", "zuvloop", "ourio")
+
+
+def available():
+    """The loops that this interpreter has."""
+    return [name for name in NAMES if importlib.util.find_spec(name) is not None]
+
+
+def new_loop(name):
+    """A new loop of that name."""
+    if name == "asyncio":
+        return asyncio.SelectorEventLoop()
+    return importlib.import_module(name).new_event_loop()
