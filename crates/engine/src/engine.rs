@@ -60,6 +60,8 @@ pub struct Engine<C> {
     /// Turns since the last poll. At most `SKIPS_MAX`.
     pub(crate) skips: u32,
     pub(crate) polled_at: Time,
+    /// The clock as the last turn that looked at it saw it.
+    pub(crate) turn_time: Time,
     /// Set if the next turn must ask the kernel even though entries are ready.
     pub(crate) poll_next: bool,
     not_send: PhantomData<*const ()>,
@@ -130,6 +132,7 @@ impl EngineBuilder {
             page: CountersPage::default(),
             skips: 0,
             polled_at: Time::ZERO,
+            turn_time: Time::ZERO,
             poll_next: true,
             not_send: PhantomData,
         };

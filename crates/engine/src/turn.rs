@@ -19,6 +19,9 @@ pub(crate) const SKIPS_MAX: u32 = 64;
 /// How stale the last poll may become while entries are ready: about what a busy turn takes anyway.
 pub(crate) const SKIP_TIME_MAX: Duration = Duration::from_micros(50);
 
+/// Turns without timers for one look at the clock.
+const TURNS_PER_LOOK: u32 = 8;
+
 /// Whether a turn may sleep when nothing is ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Patience {
@@ -68,6 +71,11 @@ pub struct Events {
 }
 
 impl Wait {
+    /// Whether [`Wait::block`] asks the kernel; if not, it takes no time.
+    pub fn polls(&self) -> bool {
+        self.plan != Plan::Skip
+    }
+
     /// Whether [`Wait::block`] may sleep; if not, it is too short to be worth releasing a lock for.
     pub fn may_sleep(&self) -> bool {
         matches!(self.plan, Plan::Sleep(_))
@@ -91,6 +99,19 @@ impl Wait {
 }
 
 impl<C: From<Event>> Engine<C> {
+    /// The time for [`Engine::prepare`], which is the clock's unless nobody can tell the difference.
+    ///
+    /// Reading the clock costs a tenth of a short turn. While no timer waits it serves only to bound how stale the
+    /// last poll may become, and for that every few turns are enough.
+    #[inline]
+    pub fn turn_time(&mut self) -> Time {
+        if self.timers.is_empty() && self.skips % TURNS_PER_LOOK != 0 {
+            return self.turn_time;
+        }
+        self.turn_time = self.now();
+        self.turn_time
+    }
+
     /// Decides whether this turn asks the kernel, and for how long it may sleep.
     pub fn prepare(&mut self, now: Time, patience: Patience) -> Wait {
         let kit = self.take_kit();

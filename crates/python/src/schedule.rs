@@ -259,7 +259,7 @@ fn runs_here(this: &Loop) -> bool {
 
 #[inline]
 #[expect(unsafe_code, reason = "one call without preconditions that has no safe wrapper")]
-fn thread_identifier() -> u64 {
+pub(crate) fn thread_identifier() -> u64 {
     // SAFETY: callable from any thread at any time.
     unsafe { ffi::PyThread_get_thread_ident() as u64 }
 }

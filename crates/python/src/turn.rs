@@ -64,17 +64,18 @@ fn turn(slf: &Bound<'_, Loop>) -> PyResult<()> {
     if this.is_orphaned() {
         return Err(error::orphaned());
     }
-    let wait = {
+    let (wait, prepared_at) = {
         let mut engine = this.engine().borrow_mut();
         let patience = if this.is_stopping() { Patience::Poll } else { Patience::Block };
-        let now = engine.now();
-        engine.prepare(now, patience)
+        let now = engine.turn_time();
+        (engine.prepare(now, patience), now)
     };
+    let polls = wait.polls();
     let events = if wait.may_sleep() { py.detach(|| wait.block()) } else { wait.block() };
     let events = events.map_err(|error| error::engine(&error))?;
     {
         let mut engine = this.engine().borrow_mut();
-        let now = engine.now();
+        let now = if polls { engine.now() } else { prepared_at };
         engine.absorb(events, now);
     }
     // After absorbing, so that an exception of a signal handler (Ctrl-C) loses no event.
