@@ -2,9 +2,11 @@
 #![expect(unsafe_code, reason = "a checked cast that is made once, when an entry is made")]
 
 use ourio_engine::Event;
-use pyo3::PyClass;
+use pyo3::pyclass::PyVisit;
 use pyo3::prelude::*;
+use pyo3::{PyClass, PyTraverseError};
 
+use crate::garbage;
 use crate::handle::{Handle, ThreadSafeHandle};
 use crate::object::Object;
 use crate::stream::StreamTransport;
@@ -45,8 +47,29 @@ impl From<Event> for Entry {
 }
 
 impl Entry {
-    /// The references that it holds, for the garbage collector.
-    pub(crate) fn references(&self) -> impl Iterator<Item = &Object> {
+    /// Shows the garbage collector what it holds; through a hidden handle, what that holds.
+    pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        match self {
+            Self::Handle(handle) if garbage::is_ours_alone(handle) => return handle.get().traverse(visit),
+            Self::ThreadSafe(handle) if garbage::is_ours_alone(handle) => {
+                return handle.get_base().traverse(visit);
+            }
+            _ => {}
+        }
+        self.references().try_for_each(|object| visit.call(object.as_py()))
+    }
+
+    /// It leaves the queue: the garbage collector sees its handle again.
+    #[inline]
+    pub(crate) fn leave(&self, py: Python<'_>) {
+        match self {
+            Self::Handle(handle) => garbage::show(handle.bind(py)),
+            Self::ThreadSafe(handle) => garbage::show(handle.bind(py)),
+            Self::Elided { .. } | Self::Foreign(_) | Self::Transport { .. } | Self::Event(_) => {}
+        }
+    }
+
+    fn references(&self) -> impl Iterator<Item = &Object> {
         let (first, second, third) = match self {
             Self::Elided { function, argument, context } => {
                 (Some(function), argument.as_ref(), Some(context))
@@ -87,4 +110,29 @@ impl<T> Shared<T> {
     pub(crate) fn object(&self) -> &Object {
         &self.object
     }
+}
+
+impl Shared<Handle> {
+    /// What is in it, for `__traverse__`, which has no token.
+    pub(crate) fn get(&self) -> &Handle {
+        // SAFETY: the object is a `Handle`, as in `bind`.
+        unsafe { contents(&self.object) }
+    }
+}
+
+impl Shared<ThreadSafeHandle> {
+    /// The part of it that is a `Handle`, for `__traverse__`.
+    pub(crate) fn get_base(&self) -> &Handle {
+        // SAFETY: the object is a `ThreadSafeHandle`, as in `bind`, so it is a `Handle`.
+        unsafe { contents(&self.object) }
+    }
+}
+
+/// # Safety
+///
+/// The object is an instance of `Handle` or of a class derived from it.
+unsafe fn contents(object: &Object) -> &Handle {
+    let object: *const Py<PyAny> = object.as_py();
+    // SAFETY: `Py<T>` is one pointer whatever `T` is, and the object is what the caller says.
+    unsafe { &*object.cast::<Py<Handle>>() }.get()
 }

@@ -270,14 +270,15 @@ impl Loop {
         let watchers = self.state.watchers.take();
         let corked = self.state.corked.take();
         self.state.scratch.take();
+        Python::attach(|py| entries.iter().for_each(|entry| entry.leave(py)));
         // Dropped last and outside of every borrow: their destructors may call the loop.
         drop((entries, watchers, corked));
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         if let Ok(engine) = self.state.engine.try_borrow() {
-            for object in engine.entries().flat_map(Entry::references) {
-                visit.call(object.as_py())?;
+            for entry in engine.entries() {
+                entry.traverse(&visit)?;
             }
         }
         if let Ok(watchers) = self.state.watchers.try_borrow() {

@@ -14,6 +14,7 @@ use pyo3::types::{PyBool, PyTuple};
 
 use crate::callback::Callback;
 use crate::event_loop::Loop;
+use crate::garbage;
 use crate::gil::GilBound;
 use crate::known::known;
 use crate::object::Object;
@@ -96,6 +97,18 @@ impl Handle {
             Life::Waiting | Life::Running | Life::Cancelled => {}
         }
         outcome
+    }
+
+    pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
+        if let Ok(callback) = self.state.callback.try_borrow() {
+            for object in callback.iter().flat_map(Callback::references) {
+                visit.call(object.as_py())?;
+            }
+        }
+        if let Ok(event_loop) = self.state.event_loop.try_borrow() {
+            visit.call(event_loop.as_ref().map(Object::as_py))?;
+        }
+        visit.call(self.state.debug.as_ref().map(|debug| debug.source_traceback.as_py()))
     }
 
     /// A cancelled handle shows none, though the one that runs is still there.
@@ -214,15 +227,7 @@ impl Handle {
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        if let Ok(callback) = self.state.callback.try_borrow() {
-            for object in callback.iter().flat_map(Callback::references) {
-                visit.call(object.as_py())?;
-            }
-        }
-        if let Ok(event_loop) = self.state.event_loop.try_borrow() {
-            visit.call(event_loop.as_ref().map(Object::as_py))?;
-        }
-        visit.call(self.state.debug.as_ref().map(|debug| debug.source_traceback.as_py()))
+        self.traverse(&visit)
     }
 
     fn __clear__(&self) {
@@ -364,6 +369,7 @@ impl TimerHandle {
             && let Some(event_loop) = slf.as_super().get().event_loop(slf.py())
         {
             let entry = event_loop.cast::<Loop>()?.get().cancel_timer(id);
+            garbage::show(slf);
             // The handle itself is alive through `slf`, so this runs no destructor.
             drop(entry);
         }

@@ -7,6 +7,7 @@ mod context;
 mod entry;
 mod error;
 mod event_loop;
+mod garbage;
 mod gil;
 mod handle;
 mod known;

@@ -75,9 +75,13 @@ impl Object {
     /// Calls it with the elements of a tuple.
     #[inline]
     pub(crate) fn call(&self, py: Python<'_>, args: &Bound<'_, PyTuple>) -> PyResult<Self> {
-        let args = args.as_ptr();
-        // SAFETY: as `call1`; no keywords is a null pointer.
-        unsafe { Self::from_owned(py, ffi::PyObject_Call(self.as_ptr(), args, std::ptr::null_mut())) }
+        let (count, args) = (args.len(), args.as_ptr());
+        // SAFETY: as `call1`; a tuple's items lie behind its head, and it outlives the call. No keywords is null.
+        unsafe {
+            let items = (&raw const (*args.cast::<ffi::PyTupleObject>()).ob_item).cast::<*mut ffi::PyObject>();
+            let answer = ffi::PyObject_Vectorcall(self.as_ptr(), items, count, std::ptr::null_mut());
+            Self::from_owned(py, answer)
+        }
     }
 }
 

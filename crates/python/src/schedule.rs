@@ -21,6 +21,7 @@ use crate::callback::{Arguments, Callback};
 use crate::context;
 use crate::entry::{Entry, Shared};
 use crate::event_loop::Loop;
+use crate::garbage;
 use crate::gil::GilBound;
 use crate::handle::{Handle, ThreadSafeHandle, TimerHandle};
 use crate::known::known;
@@ -126,6 +127,7 @@ fn call_soon(py: Python<'_>, slf: &Bound<'_, Loop>, args: Args<'_>) -> PyResult<
         check_thread(py, this)?;
     }
     let handle = Bound::new(py, Handle::new(slf, callback, source_traceback(py, this)?))?;
+    garbage::hide(&handle);
     this.schedule(Entry::Handle(handle.clone().into()));
     Ok(handle.into())
 }
@@ -139,11 +141,13 @@ fn call_soon_threadsafe(py: Python<'_>, slf: &Bound<'_, Loop>, args: Args<'_>) -
     // both is one order, as in asyncio.
     if known()?.thread_safe_handle.is_some() {
         let handle = Bound::new(py, ThreadSafeHandle::over(handle))?;
+        garbage::hide(&handle);
         this.schedule(Entry::ThreadSafe(handle.clone().into()));
         this.remote().wake();
         return Ok(handle.into());
     }
     let handle = Bound::new(py, handle)?;
+    garbage::hide(&handle);
     this.schedule(Entry::Handle(handle.clone().into()));
     this.remote().wake();
     Ok(handle.into())
@@ -199,6 +203,7 @@ fn schedule_at(
     let entry = Entry::Handle(Shared::from(timer.as_super().clone()));
     let id = this.engine().borrow_mut().schedule_at(deadline(when), entry);
     timer.get().set_id(id);
+    garbage::hide(&timer);
     Ok(timer.into())
 }
 

@@ -12,6 +12,7 @@ use crate::context;
 use crate::entry::Entry;
 use crate::error;
 use crate::event_loop::Loop;
+use crate::garbage;
 use crate::handle::{Handle, ThreadSafeHandle};
 use crate::stream::StreamTransport;
 use crate::watch::{self, Watcher};
@@ -142,10 +143,17 @@ fn dispatch(slf: &Bound<'_, Loop>, entry: Entry) -> PyResult<()> {
             let handle = Handle::new(slf, Callback { function, arguments, context }, None);
             report(slf, Bound::new(py, handle)?.as_any(), error)
         }
-        Entry::Handle(handle) => run_handle(slf, handle.bind(py)),
+        Entry::Handle(handle) => {
+            let handle = handle.bind(py);
+            let outcome = run_handle(slf, handle);
+            garbage::show(handle);
+            outcome
+        }
         Entry::ThreadSafe(handle) => {
             let handle = handle.bind(py);
-            ThreadSafeHandle::guard(handle, || run_handle(slf, handle.as_super()))
+            let outcome = ThreadSafeHandle::guard(handle, || run_handle(slf, handle.as_super()));
+            garbage::show(handle);
+            outcome
         }
         Entry::Foreign(handle) => {
             let handle = handle.bind(py);
