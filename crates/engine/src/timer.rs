@@ -7,13 +7,16 @@
 //! heap of pointers. Deadlines are whole nanoseconds; a timer never fires early, and ties fire in
 //! order of creation (asyncio leaves ties to the heap; a defined order is what replay needs).
 
+use std::num::NonZeroU32;
+
 use crate::clock::Time;
 
 /// Names a timer. It stays unique after the timer has gone, so cancelling twice is harmless.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TimerId {
     slot: u32,
-    generation: u32,
+    /// Not zero, so that an `Option` of it is no larger.
+    generation: NonZeroU32,
 }
 
 /// The timers of one engine.
@@ -39,8 +42,13 @@ struct Key {
 
 #[derive(Debug)]
 struct Slot<C> {
-    generation: u32,
+    generation: NonZeroU32,
     payload: Option<C>,
+}
+
+/// The generation after this one; the first follows the last.
+fn following(generation: NonZeroU32) -> NonZeroU32 {
+    generation.checked_add(1).unwrap_or(NonZeroU32::MIN)
 }
 
 /// Below this size a rebuild saves nothing worth having (CPython's heap uses the same bound).
@@ -139,7 +147,7 @@ impl<C> Timers<C> {
         self.free.clear();
         let mut payloads = Vec::new();
         for (index, slot) in self.slots.iter_mut().enumerate() {
-            slot.generation = slot.generation.wrapping_add(1);
+            slot.generation = following(slot.generation);
             payloads.extend(slot.payload.take());
             self.free.push(u32::try_from(index).unwrap_or(u32::MAX));
         }
@@ -153,14 +161,14 @@ impl<C> Timers<C> {
         }
         let index = u32::try_from(self.slots.len())
             .expect("four thousand million timers need more memory than a machine has");
-        self.slots.push(Slot { generation: 0, payload: Some(payload) });
+        self.slots.push(Slot { generation: NonZeroU32::MIN, payload: Some(payload) });
         index
     }
 
     /// Frees a slot whose key has left the heap.
     fn vacate(&mut self, index: u32) -> Option<C> {
         let slot = &mut self.slots[index as usize];
-        slot.generation = slot.generation.wrapping_add(1);
+        slot.generation = following(slot.generation);
         self.free.push(index);
         slot.payload.take()
     }

@@ -15,11 +15,12 @@ pub(crate) struct Callback {
     pub(crate) context: Object,
 }
 
-/// Positional arguments: most callbacks have none or one, and need no tuple.
+/// Positional arguments: most callbacks have none or one, and `asyncio.sleep`'s has two; they need no tuple.
 #[derive(Debug)]
 pub(crate) enum Arguments {
     None,
     One(Object),
+    Two(Object, Object),
     Many(Object),
 }
 
@@ -30,6 +31,10 @@ impl Arguments {
         match args.len() - start {
             0 => Ok(Self::None),
             1 => Ok(args.positional(py, start).map_or(Self::None, Self::One)),
+            2 => match (args.positional(py, start), args.positional(py, start + 1)) {
+                (Some(first), Some(second)) => Ok(Self::Two(first, second)),
+                _ => Ok(Self::None),
+            },
             _ => args.tuple_from(py, start).map(Self::Many),
         }
     }
@@ -45,6 +50,7 @@ impl Arguments {
         match self {
             Self::None => Ok(PyTuple::empty(py)),
             Self::One(argument) => PyTuple::new(py, [argument.bind(py)]),
+            Self::Two(first, second) => PyTuple::new(py, [first.bind(py), second.bind(py)]),
             Self::Many(tuple) => Ok(tuple.bind(py).cast::<PyTuple>()?.clone()),
         }
     }
@@ -53,6 +59,7 @@ impl Arguments {
         match self {
             Self::None => Self::None,
             Self::One(argument) => Self::One(argument.clone_ref(py)),
+            Self::Two(first, second) => Self::Two(first.clone_ref(py), second.clone_ref(py)),
             Self::Many(tuple) => Self::Many(tuple.clone_ref(py)),
         }
     }
@@ -65,6 +72,7 @@ impl Callback {
         context::run_in(py, &self.context, || match &self.arguments {
             Arguments::None => self.function.call0(py),
             Arguments::One(argument) => self.function.call1(py, argument),
+            Arguments::Two(first, second) => self.function.call2(py, first, second),
             Arguments::Many(tuple) => self.function.call(py, tuple.bind(py).cast::<PyTuple>()?),
         })?;
         Ok(())
@@ -80,10 +88,11 @@ impl Callback {
 
     /// The references that it holds, for the garbage collector.
     pub(crate) fn references(&self) -> impl Iterator<Item = &Object> {
-        let argument = match &self.arguments {
-            Arguments::None => None,
-            Arguments::One(object) | Arguments::Many(object) => Some(object),
+        let (first, second) = match &self.arguments {
+            Arguments::None => (None, None),
+            Arguments::One(object) | Arguments::Many(object) => (Some(object), None),
+            Arguments::Two(first, second) => (Some(first), Some(second)),
         };
-        [Some(&self.function), argument, Some(&self.context)].into_iter().flatten()
+        [Some(&self.function), first, second, Some(&self.context)].into_iter().flatten()
     }
 }

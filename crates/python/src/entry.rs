@@ -2,8 +2,8 @@
 #![expect(unsafe_code, reason = "a checked cast that is made once, when an entry is made")]
 
 use ourio_engine::Event;
-use pyo3::pyclass::PyVisit;
 use pyo3::prelude::*;
+use pyo3::pyclass::PyVisit;
 use pyo3::{PyClass, PyTraverseError};
 
 use crate::garbage;

@@ -29,7 +29,7 @@ pub(crate) struct Handle {
 
 #[derive(Debug)]
 struct State {
-    event_loop: RefCell<Option<Object>>,
+    event_loop: Object,
     /// `None` once cancelled.
     callback: RefCell<Option<Callback>>,
     life: Cell<Life>,
@@ -60,12 +60,11 @@ impl Handle {
         source_traceback: Option<Object>,
     ) -> Self {
         let state = State {
-            event_loop: RefCell::new(Some(event_loop.clone().into())),
+            event_loop: event_loop.clone().into(),
             callback: RefCell::new(Some(callback)),
             life: Cell::new(Life::Waiting),
-            debug: source_traceback.map(|source_traceback| {
-                Box::new(Debug { source_traceback, text: RefCell::new(None) })
-            }),
+            debug: source_traceback
+                .map(|source_traceback| Box::new(Debug { source_traceback, text: RefCell::new(None) })),
         };
         Self { state: GilBound::new(state) }
     }
@@ -105,9 +104,7 @@ impl Handle {
                 visit.call(object.as_py())?;
             }
         }
-        if let Ok(event_loop) = self.state.event_loop.try_borrow() {
-            visit.call(event_loop.as_ref().map(Object::as_py))?;
-        }
+        visit.call(self.state.event_loop.as_py())?;
         visit.call(self.state.debug.as_ref().map(|debug| debug.source_traceback.as_py()))
     }
 
@@ -116,14 +113,12 @@ impl Handle {
         self.state.life.get() != Life::CancelledWhileRunning
     }
 
-    fn event_loop<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
-        self.state.event_loop.borrow().as_ref().map(|event_loop| event_loop.bind(py).clone())
+    fn event_loop<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, Loop>> {
+        Ok(self.state.event_loop.bind(py).cast::<Loop>()?.clone())
     }
 
     fn in_debug_mode(&self, py: Python<'_>) -> bool {
-        let event_loop = self.event_loop(py);
-        let event_loop = event_loop.as_ref().and_then(|event_loop| event_loop.cast::<Loop>().ok());
-        event_loop.is_some_and(|event_loop| event_loop.get().is_debug())
+        self.event_loop(py).is_ok_and(|event_loop| event_loop.get().is_debug())
     }
 }
 
@@ -171,16 +166,16 @@ impl Handle {
     fn _run(slf: &Bound<'_, Self>) -> PyResult<()> {
         let this = slf.get();
         let Err(error) = this.run(slf.py()) else { return Ok(()) };
-        match this.event_loop(slf.py()) {
-            Some(event_loop) => crate::turn::report(event_loop.cast::<Loop>()?, slf.as_any(), error),
-            None => Err(error),
-        }
+        crate::turn::report(&this.event_loop(slf.py())?, slf.as_any(), error)
     }
 
     #[getter]
     fn _callback(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         let callback = self.state.callback.borrow();
-        callback.as_ref().filter(|_| self.shows_callback()).map(|callback| callback.function.bind(py).clone().unbind())
+        callback
+            .as_ref()
+            .filter(|_| self.shows_callback())
+            .map(|callback| callback.function.bind(py).clone().unbind())
     }
 
     #[getter]
@@ -203,7 +198,7 @@ impl Handle {
     }
 
     #[getter]
-    fn _loop<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+    fn _loop<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, Loop>> {
         self.event_loop(py)
     }
 
@@ -233,8 +228,7 @@ impl Handle {
     fn __clear__(&self) {
         // A callback that is being called is not garbage.
         let callback = self.state.callback.try_borrow_mut().ok().and_then(|mut callback| callback.take());
-        let event_loop = self.state.event_loop.take();
-        drop((callback, event_loop));
+        drop(callback);
     }
 }
 
@@ -359,16 +353,13 @@ impl TimerHandle {
     fn _scheduled(slf: &Bound<'_, Self>) -> bool {
         let Some(id) = slf.get().id.get() else { return false };
         let event_loop = slf.as_super().get().event_loop(slf.py());
-        let event_loop = event_loop.as_ref().and_then(|event_loop| event_loop.cast::<Loop>().ok());
-        event_loop.is_some_and(|event_loop| event_loop.get().engine().borrow().is_scheduled(id))
+        event_loop.is_ok_and(|event_loop| event_loop.get().engine().borrow().is_scheduled(id))
     }
 
     /// Cancels the timer and frees its place at once.
     fn cancel(slf: &Bound<'_, Self>) -> PyResult<()> {
-        if let Some(id) = slf.get().id.take()
-            && let Some(event_loop) = slf.as_super().get().event_loop(slf.py())
-        {
-            let entry = event_loop.cast::<Loop>()?.get().cancel_timer(id);
+        if let Some(id) = slf.get().id.take() {
+            let entry = slf.as_super().get().event_loop(slf.py())?.get().cancel_timer(id);
             garbage::show(slf);
             // The handle itself is alive through `slf`, so this runs no destructor.
             drop(entry);

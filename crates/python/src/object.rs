@@ -72,13 +72,26 @@ impl Object {
         unsafe { Self::from_owned(py, ffi::PyObject_CallOneArg(self.as_ptr(), arg.as_ptr())) }
     }
 
+    /// Calls it with two arguments.
+    #[inline]
+    pub(crate) fn call2(&self, py: Python<'_>, first: &Self, second: &Self) -> PyResult<Self> {
+        let args = [first.as_ptr(), second.as_ptr()];
+        // SAFETY: as `call1`; no keywords is null.
+        unsafe {
+            let answer =
+                ffi::PyObject_Vectorcall(self.as_ptr(), args.as_ptr(), args.len(), std::ptr::null_mut());
+            Self::from_owned(py, answer)
+        }
+    }
+
     /// Calls it with the elements of a tuple.
     #[inline]
     pub(crate) fn call(&self, py: Python<'_>, args: &Bound<'_, PyTuple>) -> PyResult<Self> {
         let (count, args) = (args.len(), args.as_ptr());
         // SAFETY: as `call1`; a tuple's items lie behind its head, and it outlives the call. No keywords is null.
         unsafe {
-            let items = (&raw const (*args.cast::<ffi::PyTupleObject>()).ob_item).cast::<*mut ffi::PyObject>();
+            let items =
+                (&raw const (*args.cast::<ffi::PyTupleObject>()).ob_item).cast::<*mut ffi::PyObject>();
             let answer = ffi::PyObject_Vectorcall(self.as_ptr(), items, count, std::ptr::null_mut());
             Self::from_owned(py, answer)
         }
