@@ -71,11 +71,6 @@ pub struct Events {
 }
 
 impl Wait {
-    /// Whether [`Wait::block`] asks the kernel; if not, it takes no time.
-    pub fn polls(&self) -> bool {
-        self.plan != Plan::Skip
-    }
-
     /// Whether [`Wait::block`] may sleep; if not, it is too short to be worth releasing a lock for.
     pub fn may_sleep(&self) -> bool {
         matches!(self.plan, Plan::Sleep(_))
@@ -112,15 +107,42 @@ impl<C: From<Event>> Engine<C> {
         self.turn_time
     }
 
+    /// Begins a turn that need not ask the kernel; `false` if it must, which is for [`Engine::prepare`].
+    ///
+    /// The same turn as one whose wait skips the poll, without carrying the wait around.
+    #[inline]
+    pub fn begin_without_poll(&mut self, now: Time) -> bool {
+        if self.ready.is_empty() || !self.may_skip_poll(now) {
+            return false;
+        }
+        self.counters.turns += 1;
+        self.skips += 1;
+        self.begin_batch(now);
+        true
+    }
+
+    fn may_skip_poll(&self, now: Time) -> bool {
+        !self.poll_next && self.skips < SKIPS_MAX && now.saturating_since(self.polled_at) < SKIP_TIME_MAX
+    }
+
+    /// Makes what is due, and what other threads sent, ready, and fixes the batch.
+    fn begin_batch(&mut self, now: Time) {
+        while let Some(payload) = self.timers.pop_due(now) {
+            self.counters.timers_fired += 1;
+            self.ready.push(payload);
+        }
+        if self.inbox.is_filled() {
+            self.absorb_inbox();
+        }
+        self.ready.fix_batch();
+    }
+
     /// Decides whether this turn asks the kernel, and for how long it may sleep.
     pub fn prepare(&mut self, now: Time, patience: Patience) -> Wait {
         let kit = self.take_kit();
         self.counters.turns += 1;
         let (plan, jump) = if !self.ready.is_empty() {
-            let skip = !self.poll_next
-                && self.skips < SKIPS_MAX
-                && now.saturating_since(self.polled_at) < SKIP_TIME_MAX;
-            (if skip { Plan::Skip } else { Plan::Poll }, None)
+            (if self.may_skip_poll(now) { Plan::Skip } else { Plan::Poll }, None)
         } else {
             self.plan_idle(now, patience)
         };
@@ -173,14 +195,7 @@ impl<C: From<Event>> Engine<C> {
             now = clock.now();
         }
         self.kit = Some(kit);
-        while let Some(payload) = self.timers.pop_due(now) {
-            self.counters.timers_fired += 1;
-            self.ready.push(payload);
-        }
-        if self.inbox.is_filled() {
-            self.absorb_inbox();
-        }
-        self.ready.fix_batch();
+        self.begin_batch(now);
     }
 
     /// Takes the next entry of the batch; `None` once the batch is done.

@@ -65,22 +65,31 @@ fn turn(slf: &Bound<'_, Loop>) -> PyResult<()> {
     if this.is_orphaned() {
         return Err(error::orphaned());
     }
-    let (wait, prepared_at) = {
+    let wait = {
         let mut engine = this.engine().borrow_mut();
-        let patience = if this.is_stopping() { Patience::Poll } else { Patience::Block };
         let now = engine.turn_time();
-        (engine.prepare(now, patience), now)
+        if engine.begin_without_poll(now) {
+            drop(engine);
+            return run_batch(slf);
+        }
+        let patience = if this.is_stopping() { Patience::Poll } else { Patience::Block };
+        engine.prepare(now, patience)
     };
-    let polls = wait.polls();
     let events = if wait.may_sleep() { py.detach(|| wait.block()) } else { wait.block() };
     let events = events.map_err(|error| error::engine(&error))?;
     {
         let mut engine = this.engine().borrow_mut();
-        let now = if polls { engine.now() } else { prepared_at };
+        let now = engine.now();
         engine.absorb(events, now);
     }
     // After absorbing, so that an exception of a signal handler (Ctrl-C) loses no event.
     py.check_signals()?;
+    run_batch(slf)
+}
+
+/// Runs what is in the batch. Signals are the interpreter's to look for while it runs Python code.
+fn run_batch(slf: &Bound<'_, Loop>) -> PyResult<()> {
+    let this = slf.get();
     loop {
         let entry = this.engine().borrow_mut().next();
         let Some(entry) = entry else { return Ok(()) };
