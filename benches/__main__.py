@@ -62,9 +62,7 @@ def show(group, case, found):
     for index, (label, factor, unit) in enumerate(metrics(group, case)):
         values = {name: [row[index] * factor for row in outcomes] for name, outcomes in found.items()}
         medians = {name: statistics.median(each) for name, each in values.items()}
-        cells = [
-            f"{name} {medians[name]:.3g} ({min(each):.3g}..{max(each):.3g})" for name, each in values.items()
-        ]
+        cells = [f"{name} {medians[name]:.3g} ({min(each):.3g}..{max(each):.3g})" for name, each in values.items()]
         others = {name: median for name, median in medians.items() if name not in ("ourio", "asyncio")}
         row = {"group": group, "case": case, "metric": label, "unit": unit, "values": values}
         if others and "ourio" in medians:
@@ -86,7 +84,7 @@ def main():
     parser = argparse.ArgumentParser(prog="cargo xtask bench", description=__doc__.partition("\n")[0])
     parser.add_argument("only", nargs="*", help=f"groups ({', '.join(GROUPS)}) or parts of the names of cases")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--quick", action="store_true", help="two rounds of a fifth of the work")
+    parser.add_argument("--quick", action="store_true", help="two rounds of a fifth of the work, not kept")
     parser.add_argument("--loops", help="comma-separated; all that are installed by default")
     options = parser.parse_args()
     names = options.loops.split(",") if options.loops else loops.available()
@@ -107,10 +105,20 @@ def main():
             ratios += [row["ratio"] for row in shown if "ratio" in row]
         if ratios:
             mean = math.exp(statistics.mean(map(math.log, ratios)))
-            print(f"{group}: {mean:.2f}x of the best other loop in each row (geometric mean), {min(ratios):.2f}x at worst")
+            print(
+                f"{group}: {mean:.2f}x of the best other loop in each row (geometric mean), {min(ratios):.2f}x at worst"
+            )
+    if options.quick:
+        return
     results = HERE / "results"
     results.mkdir(exist_ok=True)
-    meant = {"python": version, "cpus": os.cpu_count(), "rounds": rounds, "when": time.strftime("%Y-%m-%d"), "rows": rows}
+    meant = {
+        "python": version,
+        "cpus": os.cpu_count(),
+        "rounds": rounds,
+        "when": time.strftime("%Y-%m-%d"),
+        "rows": rows,
+    }
     (results / f"{version.rpartition('.')[0]}.json").write_text(json.dumps(meant, indent=1) + "\n")
 
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import ourio
 
@@ -53,3 +54,11 @@ def test_the_public_names_are_the_documented_ones():
     for name in ourio.__all__:
         thing = getattr(ourio, name)
         assert isinstance(thing, str) or thing.__doc__, name
+
+
+def test_the_benchmark_compares_loops():
+    benches = Path(__file__).parents[2] / "benches"
+    command = [sys.executable, benches, "--quick", "--loops", "asyncio,ourio", "sleep(0)"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=55)
+    assert done.returncode == 0, done.stderr
+    assert "ourio" in done.stdout.splitlines()[1]

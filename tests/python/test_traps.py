@@ -641,3 +641,105 @@ else:
             process.kill()
         trees[loop] = (done.returncode, done.stdout)
     assert trees["ourio"] == trees["asyncio"]
+
+
+def test_a_socket_with_methods_of_its_own_is_used_through_them(same_on_both):
+    async def scenario():
+        sent, received = [], []
+
+        class Counting(socket.socket):
+            def send(self, data, *flags):
+                sent.append(len(data))
+                return super().send(data, *flags)
+
+            def recv(self, count, *flags):
+                received.append(True)
+                return super().recv(count, *flags)
+
+        async def echo(reader, writer):
+            writer.write(await reader.readexactly(7))
+            writer.close()
+
+        server = await asyncio.start_server(echo, "127.0.0.1", 0)
+        sock = Counting(socket.AF_INET, socket.SOCK_STREAM)
+        sock.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(sock, server.sockets[0].getsockname())
+        reader, writer = await asyncio.open_connection(sock=sock)
+        writer.write(b"counted")
+        answer = await reader.readexactly(7)
+        writer.close()
+        await writer.wait_closed()
+        server.close()
+        return answer, sent, bool(received)
+
+    assert same_on_both(scenario) == (b"counted", [7], True)
+
+
+def test_a_handle_that_is_cancelled_while_it_runs(same_on_both):
+    async def scenario():
+        loop = asyncio.get_running_loop()
+        seen = []
+
+        class Argument:
+            pass
+
+        argument = Argument()
+        reference = weakref.ref(argument)
+
+        def callback(argument):
+            handle.cancel()
+            seen.append((handle.cancelled(), handle._callback, repr(handle)))
+
+        handle = loop.call_soon(callback, argument)
+        del argument
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        gc.collect()
+        return seen, reference() is None, repr(handle)
+
+    assert same_on_both(scenario)[1]
+
+
+def test_cycles_through_handles_are_collected(same_on_both):
+    async def scenario():
+        loop = asyncio.get_running_loop()
+
+        class Owner:
+            def start(self, schedule, *when):
+                self.handle = schedule(*when, self.ring)
+
+            def ring(self):
+                pass
+
+        references = []
+        for schedule, when in (
+            (loop.call_soon, ()),
+            (loop.call_soon_threadsafe, ()),
+            (loop.call_later, (0,)),
+            (loop.call_later, (1000,)),
+        ):
+            owner = Owner()
+            owner.start(schedule, *when)
+            references.append(weakref.ref(owner))
+        owner.handle.cancel()
+        del owner
+        gc.collect()
+        # All but the cancelled one are the loop's to call.
+        waiting = [reference() is not None for reference in references]
+        await asyncio.sleep(0.01)
+        gc.collect()
+        return waiting, [reference() is None for reference in references]
+
+    assert same_on_both(scenario) == ([True, True, True, False], [True] * 4)
+
+
+def test_a_loop_that_is_dropped_with_pending_handles_is_collected():
+    loop = ourio.new_event_loop()
+    reference = weakref.ref(loop)
+    loop.call_soon(loop.stop)
+    loop.call_later(1000, loop.stop)
+    loop.call_soon_threadsafe(loop.stop)
+    del loop
+    with pytest.warns(ResourceWarning, match="unclosed event loop"):
+        gc.collect()
+    assert reference() is None

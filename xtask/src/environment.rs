@@ -37,12 +37,12 @@ impl Environment {
         Self::make(root().join("target/venvs").join(version), Some(python), REQUIREMENTS)
     }
 
-    /// An environment with the packages that `cargo xtask ecosystem` tries.
-    pub(crate) fn for_ecosystem(python: Option<&Path>) -> Result<Self> {
+    /// An environment apart, with the packages of a requirements file, for what the tests do not need.
+    pub(crate) fn apart(python: Option<&Path>, name: &str, requirements_file: &str) -> Result<Self> {
         let base = python.map_or_else(default_python, |python| Ok(python.to_owned()))?;
         let (version, _, _) = describe(&base)?;
-        let folder = root().join("target/venvs").join(format!("{version}-ecosystem"));
-        Self::make(folder, Some(&base), "tests/ecosystem/requirements.txt")
+        let folder = root().join("target/venvs").join(format!("{version}-{name}"));
+        Self::make(folder, Some(&base), requirements_file)
     }
 
     pub(crate) fn python(&self) -> PathBuf {
@@ -51,17 +51,6 @@ impl Environment {
 
     pub(crate) fn version(&self) -> &str {
         &self.version
-    }
-
-    /// Installs further packages, if they are missing.
-    pub(crate) fn install(&self, packages: &[&str]) -> Result<()> {
-        let names = packages.join(", ");
-        let found = Step::new(self.python()).args(["-c", &format!("import {names}")]).read();
-        if found.is_ok() {
-            return Ok(());
-        }
-        say(&format!("installing {names}"));
-        Installer::find()?.install(&self.folder, packages)
     }
 
     fn make(folder: PathBuf, python: Option<&Path>, requirements_file: &str) -> Result<Self> {

@@ -84,13 +84,14 @@ enum Command {
     Lint,
     /// Check the structure: rooms, edges between crates, reasons, names.
     Tidy,
-    /// Compare loops: benches/smoke.py.
+    /// Compare every loop that the interpreter has: interleaved rounds in fresh processes.
     Bench {
         #[command(flatten)]
         python: PythonChoice,
-        /// Interleaved rounds; each runs every case in a fresh process per loop.
-        #[arg(default_value_t = 7)]
-        rounds: u32,
+        /// Groups (scheduling, network) or parts of the names of cases, and options of benches/__main__.py
+        /// such as --quick, --rounds 3 or --loops uvloop,ourio.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
     },
     /// Everything that a submission must pass, on every interpreter given.
     Ci {
@@ -165,13 +166,13 @@ fn run(command: Command) -> Result<()> {
         }
         Command::Lint => lint::run(),
         Command::Tidy => tidy::run(),
-        Command::Bench { python, rounds } => {
-            let environment = Environment::for_choice(python.python.as_deref())?;
-            environment.install(&["uvloop"])?;
+        Command::Bench { python, arguments } => {
+            let environment =
+                Environment::apart(python.python.as_deref(), "bench", "benches/requirements.txt")?;
             let build =
                 shell::Step::cargo().args(["build", "--quiet", "--release", "--package", "ourio-engine"]);
             build.args(["--example", "echo_load"]).run()?;
-            shell::python(&environment, "benches/smoke.py").arg(rounds.to_string()).run()
+            shell::python(&environment, "benches").args(arguments).run()
         }
         Command::Ci { pythons, full } => {
             lint::run()?;
@@ -205,7 +206,7 @@ fn conformance(python: Option<&Path>, only: &[String]) -> Result<()> {
 }
 
 fn ecosystem(python: Option<&Path>, names: &[String]) -> Result<()> {
-    let environment = Environment::for_ecosystem(python)?;
+    let environment = Environment::apart(python, "ecosystem", "tests/ecosystem/requirements.txt")?;
     shell::say(&format!("the ecosystem on {}", environment.version()));
     let keep = shell::root().join("target/ecosystem");
     shell::python(&environment, "tests/ecosystem").arg("--keep").arg(keep).args(names).run()

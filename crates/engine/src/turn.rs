@@ -100,7 +100,7 @@ impl<C: From<Event>> Engine<C> {
     /// last poll may become, and for that every few turns are enough.
     #[inline]
     pub fn turn_time(&mut self) -> Time {
-        if self.timers.is_empty() && self.skips % TURNS_PER_LOOK != 0 {
+        if self.timers.is_empty() && !self.skips.is_multiple_of(TURNS_PER_LOOK) {
             return self.turn_time;
         }
         self.turn_time = self.now();

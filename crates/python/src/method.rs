@@ -144,7 +144,7 @@ unsafe extern "C" fn trampoline<M: RawMethod>(
         (M::BODY)(py, &receiver, unsafe { Args::new(args, count, names) })
     }));
     let error = match outcome {
-        Ok(Ok(object)) => return Bound::into_ptr(object.bind(py).clone()),
+        Ok(Ok(object)) => return object.into_ptr(),
         Ok(Err(error)) => error,
         Err(_) => PySystemError::new_err("a bug in ourio: please report it with the message on stderr"),
     };

@@ -48,6 +48,13 @@ impl Object {
         self.0.as_ptr()
     }
 
+    /// Gives the reference away.
+    #[inline]
+    pub(crate) fn into_ptr(self) -> *mut ffi::PyObject {
+        let this = ManuallyDrop::new(self);
+        this.0.as_ptr()
+    }
+
     #[inline]
     pub(crate) fn clone_ref(&self, py: Python<'_>) -> Self {
         self.bind(py).clone().into()
