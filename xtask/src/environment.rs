@@ -168,6 +168,12 @@ impl Installer {
     }
 }
 
+/// The interpreters on the path that can be used, one per version.
+pub(crate) fn on_the_path() -> Vec<PathBuf> {
+    let names = (11..=15).map(|minor| PathBuf::from(format!("python3.{minor}")));
+    names.filter(|name| describe(name).is_ok()).collect()
+}
+
 fn default_python() -> Result<PathBuf> {
     let named = std::env::var_os("OURIO_PYTHON").map(PathBuf::from);
     let candidates = named.into_iter().chain(

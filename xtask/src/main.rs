@@ -95,7 +95,7 @@ enum Command {
     },
     /// Everything that a submission must pass, on every interpreter given.
     Ci {
-        /// Also run the Python tests on these interpreters.
+        /// Also run the Python tests on these interpreters; with --full, by default on each of the path.
         #[arg(long = "python", value_name = "PATH")]
         pythons: Vec<PathBuf>,
         /// Also run conformance on each interpreter, the ecosystem on 3.13 and 3.14, and the soaks.
@@ -175,6 +175,7 @@ fn run(command: Command) -> Result<()> {
             shell::python(&environment, "benches").args(arguments).run()
         }
         Command::Ci { pythons, full } => {
+            let pythons = if full && pythons.is_empty() { environment::on_the_path() } else { pythons };
             lint::run()?;
             tidy::run()?;
             test::run(None, None, &[])?;
