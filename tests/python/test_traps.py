@@ -743,3 +743,27 @@ def test_a_loop_that_is_dropped_with_pending_handles_is_collected():
     with pytest.warns(ResourceWarning, match="unclosed event loop"):
         gc.collect()
     assert reference() is None
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="new in 3.14")
+def test_several_threads_wait_for_the_end_of_one_callback(same_on_both):
+    async def scenario():
+        loop = asyncio.get_running_loop()
+        started, release = threading.Event(), threading.Event()
+        ended = []
+
+        def callback():
+            started.set()
+            release.wait()
+            ended.append(True)
+
+        def ask():
+            started.wait()
+            return handle.cancelled(), bool(ended)
+
+        handle = loop.call_soon_threadsafe(callback)
+        asking = [loop.run_in_executor(None, ask) for _ in range(4)]
+        threading.Timer(0.05, release.set).start()
+        return await asyncio.gather(*asking)
+
+    assert same_on_both(scenario) == [(False, True)] * 4

@@ -344,7 +344,7 @@ impl<C: From<Event>> Engine<C> {
     ///
     /// # Errors
     ///
-    /// [`Error::System`] if the process or the system is out of descriptors or memory; the engine is closed then.
+    /// [`Error::System`] if the process or the system is out of descriptors or memory; nothing is watched then.
     pub fn renew_after_fork(&mut self) -> Result<()> {
         self.kit = None;
         self.children = Children::default();

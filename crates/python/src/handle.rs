@@ -272,18 +272,14 @@ impl ThreadSafeHandle {
         let state = &slf.get().state;
         let me = thread_identifier();
         while state.runner.get().is_some_and(|runner| runner != me) {
-            let ended = state.ended.borrow().as_ref().map(|ended| ended.bind(py).clone());
-            let ended = match ended {
-                Some(ended) => ended,
-                None => {
-                    let ended = py.import("threading")?.getattr("Event")?.call0()?;
-                    if state.runner.get().is_none() {
-                        // It ended while the event was made.
-                        return Ok(());
-                    }
-                    state.ended.replace(Some(ended.clone().into()));
-                    ended
+            let existing = state.ended.borrow().as_ref().map(|ended| ended.bind(py).clone());
+            let Some(ended) = existing else {
+                let made = py.import("threading")?.getattr("Event")?.call0()?;
+                // Other threads ran meanwhile: one of them may have made it too, or the callback has ended.
+                if state.ended.borrow().is_none() && state.runner.get().is_some() {
+                    state.ended.replace(Some(made.into()));
                 }
+                continue;
             };
             ended.call_method0("wait")?;
         }
