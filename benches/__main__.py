@@ -63,7 +63,7 @@ def show(group, case, found):
         values = {name: [row[index] * factor for row in outcomes] for name, outcomes in found.items()}
         medians = {name: statistics.median(each) for name, each in values.items()}
         cells = [f"{name} {medians[name]:.3g} ({min(each):.3g}..{max(each):.3g})" for name, each in values.items()]
-        others = {name: median for name, median in medians.items() if name not in ("ourio", "asyncio")}
+        others = {name: median for name, median in medians.items() if name not in ("ourio", "asyncio", loops.LIMIT)}
         row = {"group": group, "case": case, "metric": label, "unit": unit, "values": values}
         if others and "ourio" in medians:
             best = min(others, key=others.get)
@@ -72,11 +72,14 @@ def show(group, case, found):
             if "uvloop" in others:
                 row["uvloop"] = others["uvloop"] / medians["ourio"]
                 verdict += f", {row['uvloop']:.2f}x of uvloop"
+            if loops.LIMIT in medians:
+                row["limit"] = medians["ourio"] / medians[loops.LIMIT]
+                verdict += f", {row['limit']:.2f} times the limit"
         else:
             verdict = ""
         rows.append(row)
         name = f"{case}{', ' + label if label else ''} [{unit}]"
-        print(f"{name:38} {verdict:44} {'  '.join(cells)}", flush=True)
+        print(f"{name:38} {verdict:64} {'  '.join(cells)}", flush=True)
     return rows
 
 
@@ -98,9 +101,12 @@ def main():
             for case in module.CASES
             if not options.only or group in options.only or any(part in case for part in options.only)
         ]
+        if cases and hasattr(module, "prepare"):
+            module.prepare()
         ratios = []
         for case in cases:
-            shown = show(group, case, compare(group, case, names, rounds, scale))
+            measured = [*names, loops.LIMIT] if case in getattr(module, "LIMITS", ()) else names
+            shown = show(group, case, compare(group, case, measured, rounds, scale))
             rows += shown
             ratios += [row["ratio"] for row in shown if "ratio" in row]
         if ratios:

@@ -1,17 +1,27 @@
-"""Network: a server of each kind on the loop, and a native program that keeps it busy.
+"""Network: an echo server of each kind on the loop, and a native program that keeps it busy.
 
-Each case gives the server's CPU per message, and the time per message. ``epoll`` is a bare epoll server without
-Python: the limit.
+Each case gives the server's CPU per message, the time per message, and the time within which 99 of 100 were
+answered. ``epoll`` is a bare epoll server (with OpenSSL for TLS) without Python: the limit, where there is one.
 """
 
 import asyncio
+import functools
 import os
 import pathlib
+import re
 import socket
+import ssl
 import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from typing import Any
 
-NATIVE = pathlib.Path(__file__).resolve().parents[1] / "target/release/examples"
-CLIENT = NATIVE / "echo_load"
+import trustme
+
+HERE = pathlib.Path(__file__).resolve().parent
+NATIVE = HERE.parent / "target/release/ourio-bench-native"
+CERTIFICATE = HERE.parent / "target/tmp/bench-certificate.pem"
 
 
 class Echo(asyncio.Protocol):
@@ -34,18 +44,43 @@ class BufferedEcho(asyncio.BufferedProtocol):
         self.transport.write(self.buffer[:count])
 
 
-async def protocol(loop, size):
-    server = await loop.create_server(Echo, "127.0.0.1", 0, backlog=2000)
-    return server.sockets[0].getsockname()[1]
+class DatagramEcho(asyncio.DatagramProtocol):
+    def connection_made(self, transport):
+        self.transport = transport
+
+    def datagram_received(self, data, addr):
+        self.transport.sendto(data, addr)
 
 
-async def buffered(loop, size):
-    server = await loop.create_server(BufferedEcho, "127.0.0.1", 0, backlog=2000)
-    return server.sockets[0].getsockname()[1]
+def prepare():
+    """Make the certificate that all servers show."""
+    issued = trustme.CA().issue_cert("localhost")
+    pem = issued.private_key_pem.bytes() + b"".join(blob.bytes() for blob in issued.cert_chain_pems)
+    CERTIFICATE.parent.mkdir(parents=True, exist_ok=True)
+    CERTIFICATE.write_bytes(pem)
+
+
+def secrets():
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATE)
+    return context
+
+
+def protocol(factory):
+    async def start(loop, transport, size):
+        if transport == "unix":
+            path = tempfile.mktemp(prefix="ourio-bench-")  # noqa: S306: the name of a socket, not of a file
+            await loop.create_unix_server(factory, path, backlog=2000)
+            return path
+        tls = secrets() if transport == "tls" else None
+        server = await loop.create_server(factory, "127.0.0.1", 0, backlog=2000, ssl=tls)
+        return server.sockets[0].getsockname()[1]
+
+    return start
 
 
 def streams(read):
-    async def start(loop, size):
+    async def start(loop, transport, size):
         async def echo(reader, writer):
             try:
                 while data := await read(reader, size):
@@ -55,13 +90,19 @@ def streams(read):
                 pass
             writer.close()
 
-        server = await asyncio.start_server(echo, "127.0.0.1", 0, backlog=2000, limit=1 << 20)
+        tls = secrets() if transport == "tls" else None
+        server = await asyncio.start_server(echo, "127.0.0.1", 0, backlog=2000, limit=1 << 20, ssl=tls)
         return server.sockets[0].getsockname()[1]
 
     return start
 
 
-async def sock_calls(loop, size):
+async def datagrams(loop, transport, size):
+    endpoint, _ = await loop.create_datagram_endpoint(DatagramEcho, local_addr=("127.0.0.1", 0))
+    return endpoint.get_extra_info("sockname")[1]
+
+
+async def sock_calls(loop, transport, size):
     listener = socket.create_server(("127.0.0.1", 0), backlog=2000)
     listener.setblocking(False)
     tasks = set()
@@ -83,25 +124,6 @@ async def sock_calls(loop, size):
     return listener.getsockname()[1]
 
 
-def case(start, connections, size, messages):
-    def run(loop, scale):
-        count = max(connections * 10, int(messages * scale))
-
-        async def main():
-            port = await start(loop, size)
-            before = sum(os.times()[:2])
-            command = [CLIENT, str(port), str(connections), str(count), str(size)]
-            # A thread that only waits: the loop is free to serve.
-            client = await loop.run_in_executor(
-                None, lambda: subprocess.run(command, capture_output=True, check=True, text=True)
-            )
-            return (sum(os.times()[:2]) - before) / count, float(client.stdout.split()[0])
-
-        return loop.run_until_complete(main())
-
-    return run
-
-
 async def read_some(reader, size):
     return await reader.read(256 * 1024)
 
@@ -110,14 +132,87 @@ async def read_exactly(reader, size):
     return await reader.readexactly(size)
 
 
-CASES = {
-    "protocol 1 KiB x10": case(protocol, 10, 1024, 200_000),
-    "protocol 1 KiB x100": case(protocol, 100, 1024, 200_000),
-    "protocol 1 KiB x1000": case(protocol, 1000, 1024, 200_000),
-    "protocol 64 KiB x10": case(protocol, 10, 65536, 20_000),
-    "buffered 1 KiB x100": case(buffered, 100, 1024, 200_000),
-    "streams read 1 KiB x100": case(streams(read_some), 100, 1024, 100_000),
-    "streams readexactly 1 KiB x100": case(streams(read_exactly), 100, 1024, 100_000),
-    "sock_* 1 KiB x100": case(sock_calls, 100, 1024, 100_000),
+def openssl_of_python():
+    """The folder of the libssl that this interpreter uses, so that the limit is measured with the same."""
+    mapped = re.search(r"(/\S*)/libssl\.so", pathlib.Path("/proc/self/maps").read_text())
+    return mapped[1] if mapped else ""
+
+
+@dataclass(frozen=True)
+class Case:
+    start: Any
+    transport: str
+    connections: int
+    size: int
+    messages: int
+
+    @property
+    def has_limit(self):
+        return self.transport != "unix" and self.start in (ECHO, datagrams)
+
+    def load(self, address, scale, cpu):
+        """Run the client: CPU seconds of the server per message, seconds per message, 99th percentile."""
+        count = max(self.connections * 10, int(self.messages * scale))
+        command = [NATIVE, "load", self.transport, address, self.connections, count, self.size]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        with subprocess.Popen([str(part) for part in command], text=True, **pipes) as client:
+            # The handshakes are over then.
+            client.stdout.readline()
+            before = cpu()
+            said, _ = client.communicate("go\n")
+            used = cpu() - before
+        time, _, p99 = map(float, said.split())
+        return used / count, time, p99
+
+    def on(self, loop, scale):
+        """The figures of a loop."""
+
+        async def main():
+            address = await self.start(loop, self.transport, self.size)
+            # A thread that only waits: the loop is free to serve.
+            return await loop.run_in_executor(None, self.load, address, scale, time.process_time)
+
+        return loop.run_until_complete(main())
+
+    def limit(self, scale):
+        """The figures of the bare server."""
+        command = [NATIVE, "serve", self.transport, *([CERTIFICATE] if self.transport == "tls" else [])]
+        environment = os.environ | {"LD_LIBRARY_PATH": openssl_of_python()}
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        with subprocess.Popen(command, env=environment, text=True, **pipes) as server:
+            account = pathlib.Path(f"/proc/{server.pid}/schedstat")
+            figures = self.load(int(server.stdout.readline()), scale, lambda: int(account.read_text().split()[0]) / 1e9)
+            server.communicate()
+        return figures
+
+
+ECHO = protocol(Echo)
+STREAMS_READ = streams(read_some)
+KIB = 1024
+
+
+def run(case, loop, scale):
+    return case.limit(scale) if loop is None else case.on(loop, scale)
+
+
+ALL = {
+    "protocol 1 KiB x1": Case(ECHO, "tcp", 1, KIB, 50_000),
+    "protocol 1 KiB x10": Case(ECHO, "tcp", 10, KIB, 200_000),
+    "protocol 1 KiB x100": Case(ECHO, "tcp", 100, KIB, 200_000),
+    "protocol 1 KiB x1000": Case(ECHO, "tcp", 1000, KIB, 200_000),
+    "protocol 64 B x100": Case(ECHO, "tcp", 100, 64, 200_000),
+    "protocol 16 KiB x100": Case(ECHO, "tcp", 100, 16 * KIB, 50_000),
+    "protocol 256 KiB x10": Case(ECHO, "tcp", 10, 256 * KIB, 5_000),
+    "buffered 1 KiB x100": Case(protocol(BufferedEcho), "tcp", 100, KIB, 200_000),
+    "unix 1 KiB x100": Case(ECHO, "unix", 100, KIB, 200_000),
+    "udp 1 KiB x100": Case(datagrams, "udp", 100, KIB, 100_000),
+    "streams read 1 KiB x100": Case(STREAMS_READ, "tcp", 100, KIB, 100_000),
+    "streams readexactly 1 KiB x100": Case(streams(read_exactly), "tcp", 100, KIB, 100_000),
+    "sock_* 1 KiB x100": Case(sock_calls, "tcp", 100, KIB, 100_000),
+    "tls protocol 1 KiB x100": Case(ECHO, "tls", 100, KIB, 100_000),
+    "tls protocol 16 KiB x100": Case(ECHO, "tls", 100, 16 * KIB, 30_000),
+    "tls streams 1 KiB x100": Case(STREAMS_READ, "tls", 100, KIB, 100_000),
 }
-METRICS = dict.fromkeys(CASES, (("CPU", 1e6, "us"), ("time", 1e6, "us")))
+CASES = {name: functools.partial(run, case) for name, case in ALL.items()}
+LIMITS = {name for name, case in ALL.items() if case.has_limit}
+METRICS = dict.fromkeys(CASES, (("CPU", 1e6, "us"), ("time", 1e6, "us"), ("p99", 1e6, "us")))

@@ -170,8 +170,8 @@ fn run(command: Command) -> Result<()> {
             let environment =
                 Environment::apart(python.python.as_deref(), "bench", "benches/requirements.txt")?;
             let build =
-                shell::Step::cargo().args(["build", "--quiet", "--release", "--package", "ourio-engine"]);
-            build.args(["--example", "echo_load"]).run()?;
+                ["build", "--quiet", "--release", "--package", "ourio-bench-native", "--features", "tls"];
+            shell::Step::cargo().args(build).run()?;
             shell::python(&environment, "benches").args(arguments).run()
         }
         Command::Ci { pythons, full } => {

@@ -10,10 +10,11 @@ use anyhow::{Context, Result, bail};
 use crate::shell::{Step, root, say};
 
 /// Which of our crates a crate may use.
-const EDGES: [(&str, &[&str]); 4] = [
+const EDGES: [(&str, &[&str]); 5] = [
     ("engine", &[]),
     ("transport", &[]),
     ("python", &["ourio-engine", "ourio-transport", "ourio", "ourio-monitor"]),
+    ("../benches/native", &[]),
     ("../xtask", &[]),
 ];
 /// The only files that may contain `unsafe`.
