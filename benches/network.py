@@ -6,7 +6,6 @@ answered. ``epoll`` is a bare epoll server (with OpenSSL for TLS) without Python
 
 import asyncio
 import functools
-import os
 import pathlib
 import re
 import socket
@@ -132,10 +131,12 @@ async def read_exactly(reader, size):
     return await reader.readexactly(size)
 
 
-def openssl_of_python():
-    """The folder of the libssl that this interpreter uses, so that the limit is measured with the same."""
-    mapped = re.search(r"(/\S*)/libssl\.so", pathlib.Path("/proc/self/maps").read_text())
-    return mapped[1] if mapped else ""
+def as_python():
+    """How to start a program with this interpreter's own loader and libraries: the limit's OpenSSL is then the same."""
+    mapped = pathlib.Path("/proc/self/maps").read_text()
+    loader = re.search(r"/\S*/ld-linux\S*", mapped)
+    folders = dict.fromkeys(re.findall(r"(/\S*)/lib(?:ssl|crypto|c)\.so\S*", mapped))
+    return [loader[0], "--library-path", ":".join(folders)] if loader else []
 
 
 @dataclass(frozen=True)
@@ -177,9 +178,8 @@ class Case:
     def limit(self, scale):
         """The figures of the bare server."""
         command = [NATIVE, "serve", self.transport, *([CERTIFICATE] if self.transport == "tls" else [])]
-        environment = os.environ | {"LD_LIBRARY_PATH": openssl_of_python()}
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        with subprocess.Popen(command, env=environment, text=True, **pipes) as server:
+        with subprocess.Popen([*as_python(), *command], text=True, **pipes) as server:
             account = pathlib.Path(f"/proc/{server.pid}/schedstat")
             figures = self.load(int(server.stdout.readline()), scale, lambda: int(account.read_text().split()[0]) / 1e9)
             server.communicate()
