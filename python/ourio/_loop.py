@@ -19,6 +19,7 @@ from asyncio import base_events, constants, format_helpers, sslproto
 from typing import Any
 
 from ourio import _ourio
+from ourio._tls import make_native
 
 _FORMATS_BY_DEBUG = "debug" in inspect.signature(format_helpers._format_callback_source).parameters
 _asyncio_create_task = base_events.BaseEventLoop.create_task
@@ -251,6 +252,7 @@ class EventLoop(_ourio.Loop, asyncio.SelectorEventLoop):
             return
         if self._tls_buffer is None:
             self._tls_buffer = bytearray(sslproto.SSLProtocol.max_size)
+        make_native(protocol)
         protocol._ssl_buffer = self._tls_buffer  # type: ignore[attr-defined]
         protocol._ssl_buffer_view = memoryview(self._tls_buffer)  # type: ignore[attr-defined]
 

@@ -7,13 +7,14 @@ from typing import Any, Self, TypeVar, TypeVarTuple, Unpack, final
 
 from typing_extensions import disjoint_base
 
-__all__ = ["Handle", "Loop", "StreamTransport", "ThreadSafeHandle", "TimerHandle", "__version__", "_check_interpreter"]
+__all__ = ["Handle", "Loop", "StreamTransport", "ThreadSafeHandle", "TimerHandle", "__version__", "_add_tls_methods", "_check_interpreter"]
 
 __version__: str
 
 _T = TypeVar("_T")
 _Ts = TypeVarTuple("_Ts")
 
+def _add_tls_methods(cls: type) -> None: ...
 def _check_interpreter() -> None: ...
 
 @disjoint_base

@@ -12,7 +12,7 @@ use crate::object::Object;
 /// Bytes that stay alive and unchanged until they are written.
 #[derive(Debug)]
 pub(crate) struct Chunk {
-    /// A `bytes` object, exactly.
+    /// A `bytes` object.
     bytes: Object,
 }
 
@@ -25,6 +25,12 @@ impl AsRef<[u8]> for Chunk {
             let len = usize::try_from(ffi::PyBytes_Size(self.bytes.as_ptr())).unwrap_or(0);
             std::slice::from_raw_parts(start, len)
         }
+    }
+}
+
+impl From<Bound<'_, PyBytes>> for Chunk {
+    fn from(bytes: Bound<'_, PyBytes>) -> Self {
+        Self { bytes: bytes.into() }
     }
 }
 

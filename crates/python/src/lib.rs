@@ -13,10 +13,12 @@ mod handle;
 mod known;
 mod method;
 mod object;
+mod openssl;
 mod schedule;
 mod socket;
 mod stream;
 mod stream_io;
+mod tls;
 mod turn;
 mod watch;
 
@@ -36,6 +38,7 @@ fn _ourio(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<handle::ThreadSafeHandle>()?;
     module.add_class::<stream::StreamTransport>()?;
     module.add_function(wrap_pyfunction!(gil::_check_interpreter, module)?)?;
+    module.add_function(wrap_pyfunction!(tls::_add_tls_methods, module)?)?;
     schedule::add_methods(py)?;
     stream_io::add_methods(py)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))

@@ -107,15 +107,24 @@ pub(crate) type Body<T> = for<'py> fn(Python<'py>, &Bound<'py, T>, Args<'_>) -> 
 
 /// A raw method of a class. Implemented by unit types, so that each gets a C function of its own.
 pub(crate) trait RawMethod {
-    type Class: PyClass;
+    type Class;
     const NAME: &'static CStr;
     const DOC: &'static CStr;
     const BODY: Body<Self::Class>;
 }
 
 /// Attaches a method to its class.
-pub(crate) fn attach<M: RawMethod>(py: Python<'_>) -> PyResult<()> {
-    let class: Bound<'_, PyType> = py.get_type::<M::Class>();
+pub(crate) fn attach<M: RawMethod<Class: PyClass>>(py: Python<'_>) -> PyResult<()> {
+    attach_at::<M>(&py.get_type::<M::Class>())
+}
+
+/// Attaches a method to a class that Python code has made.
+pub(crate) fn attach_to<M: RawMethod<Class = PyAny>>(class: &Bound<'_, PyType>) -> PyResult<()> {
+    attach_at::<M>(class)
+}
+
+fn attach_at<M: RawMethod>(class: &Bound<'_, PyType>) -> PyResult<()> {
+    let py = class.py();
     // The definition must outlive the type, which lives as long as the process.
     let definition = Box::leak(Box::new(ffi::PyMethodDef {
         ml_name: M::NAME.as_ptr(),
@@ -138,7 +147,8 @@ unsafe extern "C" fn trampoline<M: RawMethod>(
     // SAFETY: Python calls methods attached.
     let py = unsafe { Python::assume_attached() };
     let outcome = catch_unwind(AssertUnwindSafe(|| {
-        // SAFETY: the method descriptor has checked that the receiver is an instance of the class.
+        // SAFETY: the method descriptor has checked that the receiver is an instance of the class
+        // that it was attached to: `Class` itself, or any where that is `PyAny`.
         let receiver = unsafe { Borrowed::from_ptr(py, receiver).cast_unchecked::<M::Class>() };
         // SAFETY: these are the arguments of this very call.
         (M::BODY)(py, &receiver, unsafe { Args::new(args, count, names) })

@@ -5,6 +5,7 @@
 //! through `__class__`: asyncio's classes have `__slots__`, so they cannot be bases of a native layout.
 
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 
 use ourio_engine::Token;
 use ourio_transport::{Effects, FlowChange, Loss, Stream};
@@ -22,7 +23,9 @@ use crate::event_loop::Loop;
 use crate::gil::GilBound;
 use crate::known::known;
 use crate::object::Object;
+use crate::openssl::Session;
 use crate::socket::Socket;
+use crate::tls;
 use crate::turn::call_exception_handler;
 
 /// A stream transport over a socket.
@@ -43,6 +46,8 @@ pub(crate) struct State {
     pub(crate) protocol: RefCell<Option<Object>>,
     /// Whether the protocol fills a buffer of its own.
     pub(crate) buffered: Cell<bool>,
+    /// The session of a TLS protocol whose data path is native.
+    pub(crate) tls: RefCell<Option<Rc<Session>>>,
     extra: Object,
     server: RefCell<Option<Object>>,
     waiter: RefCell<Option<Object>>,
@@ -261,6 +266,7 @@ impl StreamTransport {
         }
         let socket = self.state.socket.take();
         let protocol = self.state.protocol.take();
+        let session = self.state.tls.take();
         let server = self.state.server.take();
         let waiter = self.state.waiter.take();
         let closed = match &socket {
@@ -272,7 +278,7 @@ impl StreamTransport {
         }
         // asyncio: a lost transport keeps neither its protocol nor its loop alive.
         let kept = self.state.event_loop.take();
-        drop((socket, protocol, waiter, kept));
+        drop((socket, protocol, session, waiter, kept));
         closed
     }
 }
@@ -306,6 +312,7 @@ impl StreamTransport {
             fd: sock.call_method0("fileno")?.extract()?,
             socket: RefCell::new(Some(Socket::new(sock)?)),
             event_loop: RefCell::new(Some(event_loop.clone().into())),
+            tls: RefCell::new(tls::session_of(&protocol)?),
             protocol: RefCell::new(Some(protocol.into())),
             buffered: Cell::new(buffered),
             extra: own.into(),
@@ -356,7 +363,8 @@ impl StreamTransport {
             })?;
         }
         self.state.buffered.set(buffered);
-        let before = self.state.protocol.replace(Some(protocol.into()));
+        let session = tls::session_of(&protocol)?;
+        let before = (self.state.tls.replace(session), self.state.protocol.replace(Some(protocol.into())));
         drop(before);
         Ok(())
     }
@@ -576,6 +584,9 @@ impl StreamTransport {
             &state.read_context,
             &state.empty_waiter,
         ];
+        if let Ok(session) = state.tls.try_borrow() {
+            visit.call(session.as_ref().map(|session| session.owner().as_py()))?;
+        }
         for field in fields {
             if let Ok(field) = field.try_borrow() {
                 visit.call(field.as_ref().map(Object::as_py))?;
@@ -588,7 +599,7 @@ impl StreamTransport {
         let state = &self.state;
         // The socket and the server stay, for the warning of an unclosed transport.
         let fields = [&state.event_loop, &state.protocol, &state.waiter, &state.loss, &state.read_context];
-        let taken = fields.map(RefCell::take);
+        let taken = (state.tls.take(), fields.map(RefCell::take));
         drop(taken);
     }
 }

@@ -23,9 +23,11 @@ use crate::event_loop::Loop;
 use crate::known::known;
 use crate::method::{self, Args, Body, RawMethod};
 use crate::object::Object;
+use crate::openssl::Session;
 use crate::schedule::raw_methods;
 use crate::socket::Number;
 use crate::stream::StreamTransport;
+use crate::tls;
 use crate::watch::Watcher;
 
 raw_methods! {
@@ -45,12 +47,7 @@ const SLICES_MAX: usize = 64;
 
 fn write(py: Python<'_>, slf: &Bound<'_, StreamTransport>, args: Args<'_>) -> PyResult<Object> {
     let data = one_argument(py, args, "write", "data")?;
-    let this = slf.get();
-    let chunk = Chunk::new(py, &data)?;
-    if this.admit(py, "write")? == Admission::Open && !chunk.as_ref().is_empty() {
-        this.state.stream.borrow_mut().queue(chunk);
-        this.cork(slf)?;
-    }
+    StreamTransport::write_chunk(slf, Chunk::new(py, &data)?, "write")?;
     Ok(known()?.none.clone_ref(py))
 }
 
@@ -77,7 +74,7 @@ fn writelines(py: Python<'_>, slf: &Bound<'_, StreamTransport>, args: Args<'_>) 
     Ok(known()?.none.clone_ref(py))
 }
 
-fn one_argument(py: Python<'_>, args: Args<'_>, method: &str, name: &str) -> PyResult<Object> {
+pub(crate) fn one_argument(py: Python<'_>, args: Args<'_>, method: &str, name: &str) -> PyResult<Object> {
     let named = args.keywords(py).find(|(keyword, _)| keyword.extract::<&str>().is_ok_and(|k| k == name));
     match (args.len(), args.positional(py, 0), named) {
         (1, Some(data), None) | (0, None, Some((_, data))) => Ok(data),
@@ -88,6 +85,16 @@ fn one_argument(py: Python<'_>, args: Args<'_>, method: &str, name: &str) -> PyR
 }
 
 impl StreamTransport {
+    /// Queues a chunk, if the connection is open, and sends it now or at the end of the running callback.
+    pub(crate) fn write_chunk(slf: &Bound<'_, Self>, chunk: Chunk, method: &str) -> PyResult<()> {
+        let this = slf.get();
+        if this.admit(slf.py(), method)? == Admission::Open && !chunk.as_ref().is_empty() {
+            this.state.stream.borrow_mut().queue(chunk);
+            this.cork(slf)?;
+        }
+        Ok(())
+    }
+
     /// Whether a write may be queued, in asyncio's order of checks.
     fn admit(&self, py: Python<'_>, method: &str) -> PyResult<Admission> {
         let admission = self.state.stream.borrow_mut().admit_write();
@@ -268,7 +275,11 @@ impl StreamTransport {
         let py = slf.py();
         let Some(protocol) = self.protocol(py) else { return Ok(()) };
         if self.state.buffered.get() {
-            return self.read_into(slf, &protocol);
+            let session = self.state.tls.borrow().clone();
+            return match session {
+                Some(session) => self.read_tls(slf, event_loop, &protocol, &session),
+                None => self.read_into(slf, &protocol),
+            };
         }
         let number = Number::of(&self.state.socket, py);
         let outcome = {
@@ -282,6 +293,27 @@ impl StreamTransport {
                 Ok(_) => Ok(()),
                 Err(error) => Self::fail(slf, error, "Fatal error: protocol.data_received() call failed."),
             },
+            Err(errno) => Self::read_failed(slf, errno),
+        }
+    }
+
+    fn read_tls(
+        &self,
+        slf: &Bound<'_, Self>,
+        event_loop: &Bound<'_, Loop>,
+        protocol: &Bound<'_, PyAny>,
+        session: &Session,
+    ) -> PyResult<()> {
+        let number = Number::of(&self.state.socket, slf.py());
+        let outcome = {
+            let mut scratch = event_loop.get().scratch().borrow_mut();
+            number.with(|fd| rustix::net::recv(fd, &mut scratch[..], RecvFlags::empty()))
+        };
+        match outcome {
+            Ok((0, _)) => self.end_of_stream(slf, protocol),
+            Ok((count, _)) => tls::receive(event_loop, protocol, session, count).or_else(|error| {
+                Self::fail(slf, error, "Fatal error: protocol.buffer_updated() call failed.")
+            }),
             Err(errno) => Self::read_failed(slf, errno),
         }
     }
