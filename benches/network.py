@@ -68,7 +68,7 @@ def secrets():
 def protocol(factory):
     async def start(loop, transport, size):
         if transport == "unix":
-            path = tempfile.mktemp(prefix="ourio-bench-")  # noqa: S306: the name of a socket, not of a file
+            path = tempfile.mktemp(prefix="ourio-bench-")  # the name of a socket, not of a file
             await loop.create_unix_server(factory, path, backlog=2000)
             return path
         tls = secrets() if transport == "tls" else None

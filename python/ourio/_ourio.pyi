@@ -7,7 +7,16 @@ from typing import Any, Self, TypeVar, TypeVarTuple, Unpack, final
 
 from typing_extensions import disjoint_base
 
-__all__ = ["Handle", "Loop", "StreamTransport", "ThreadSafeHandle", "TimerHandle", "__version__", "_add_tls_methods", "_check_interpreter"]
+__all__ = [
+    "Handle",
+    "Loop",
+    "StreamTransport",
+    "ThreadSafeHandle",
+    "TimerHandle",
+    "__version__",
+    "_add_tls_methods",
+    "_check_interpreter",
+]
 
 __version__: str
 
