@@ -5,6 +5,7 @@ answered. ``epoll`` is a bare epoll server (with OpenSSL for TLS) without Python
 """
 
 import asyncio
+import contextlib
 import functools
 import pathlib
 import re
@@ -108,7 +109,7 @@ async def sock_calls(loop, transport, size):
 
     async def echo(sock):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        with sock:
+        with sock, contextlib.suppress(ConnectionError):
             while data := await loop.sock_recv(sock, 256 * 1024):
                 await loop.sock_sendall(sock, data)
 

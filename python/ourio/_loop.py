@@ -218,6 +218,71 @@ class EventLoop(_ourio.Loop, asyncio.SelectorEventLoop):
                 "Executing %r took %.3f seconds", transport, took
             )
 
+    # -- sockets ---------------------------------------------------------------------------------------
+
+    async def sock_recv(self, sock: Any, n: int) -> bytes:
+        """Receive up to n bytes from a non-blocking socket; none at the end of the stream."""
+        while (data := self._receive_now(sock, n)) is None:
+            waiter = self._wait_readable(sock)
+            try:
+                await waiter
+            except BaseException:
+                self._stop_waiting(waiter)
+                raise
+        return data
+
+    async def sock_recv_into(self, sock: Any, buf: Any) -> int:
+        """Receive from a non-blocking socket into a writable buffer; return the number of bytes."""
+        while (count := self._receive_into_now(sock, buf)) is None:
+            waiter = self._wait_readable(sock)
+            try:
+                await waiter
+            except BaseException:
+                self._stop_waiting(waiter)
+                raise
+        return count
+
+    async def sock_sendall(self, sock: Any, data: Any) -> None:
+        """Send all of data on a non-blocking socket."""
+        sent = self._send_now(sock, data)
+        if sent == len(data):
+            return
+        with memoryview(data) as view, view.cast("B") as rest:
+            while sent < len(rest):
+                waiter = self._wait_writable(sock)
+                try:
+                    await waiter
+                except BaseException:
+                    self._stop_waiting(waiter)
+                    raise
+                sent += self._send_now(sock, rest[sent:])
+
+    def _check_socket(self, sock: Any) -> None:
+        base_events._check_ssl_socket(sock)  # type: ignore[attr-defined]
+        if self._debug and sock.gettimeout() != 0:
+            raise ValueError("the socket must be non-blocking")
+
+    def _receive_checked(self, sock: Any, n: int) -> bytes | None:
+        self._check_socket(sock)
+        try:
+            return sock.recv(n)  # type: ignore[no-any-return]
+        except (BlockingIOError, InterruptedError):
+            return None
+
+    def _receive_into_checked(self, sock: Any, buf: Any) -> int | None:
+        self._check_socket(sock)
+        try:
+            return sock.recv_into(buf)  # type: ignore[no-any-return]
+        except (BlockingIOError, InterruptedError):
+            return None
+
+    def _send_checked(self, sock: Any, data: Any) -> int:
+        self._check_socket(sock)
+        try:
+            return sock.send(data)  # type: ignore[no-any-return]
+        except (BlockingIOError, InterruptedError):
+            return 0
+
     # -- connections -----------------------------------------------------------------------------------
 
     def _make_socket_transport(

@@ -6,7 +6,7 @@ from typing import Any
 from ourio import _ourio
 
 
-class _SSLProtocolTransport(sslproto._SSLProtocolTransport):  # type: ignore[misc]
+class _SSLProtocolTransport(sslproto._SSLProtocolTransport):
     """asyncio's transport of a TLS connection, by name too. ``write`` and ``writelines`` are native."""
 
 
@@ -15,5 +15,5 @@ _ourio._add_tls_methods(_SSLProtocolTransport)
 
 def make_native(protocol: Any) -> None:
     """Give the transport that a TLS protocol has made its native methods."""
-    if type(protocol._app_transport) is sslproto._SSLProtocolTransport:  # type: ignore[attr-defined]
+    if type(protocol._app_transport) is sslproto._SSLProtocolTransport:
         protocol._app_transport.__class__ = _SSLProtocolTransport

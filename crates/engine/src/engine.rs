@@ -202,6 +202,19 @@ impl<C: From<Event>> Engine<C> {
         self.registry.rewatch(token, interest)
     }
 
+    /// Watches for one event: after it, the registration watches nothing until it is armed again. For both sides,
+    /// the first event of either disarms both.
+    ///
+    /// Costs a system call each time, also when nothing changes; in return it holds for whatever file has the
+    /// number now, if its owner has closed and used it again meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::rewatch`].
+    pub fn arm(&mut self, token: Token, interest: Interest) -> Result<()> {
+        self.registry.arm(token, interest)
+    }
+
     /// Ends a registration; `false` if it had ended already. No event of it is delivered afterwards,
     /// except one that is in the ready queue; [`Engine::interest`] tells such a one apart.
     pub fn unwatch(&mut self, token: Token) -> bool {

@@ -183,7 +183,8 @@ impl<C: From<Event>> Engine<C> {
             // asyncio: a turn that did I/O is followed by one that looks again.
             self.poll_next = !kit.buffer.is_empty();
             for event in kit.buffer.drain(..) {
-                self.absorb_event(self.registry.origin(event));
+                let origin = self.registry.origin(event);
+                self.absorb_event(origin);
             }
         }
         if let Some(deadline) = jump

@@ -218,6 +218,57 @@ fn a_registration_that_watches_nothing_is_silent_on_a_hang_up() {
 }
 
 #[test]
+fn an_armed_registration_reports_once_each_time() {
+    on_each(|world| {
+        let mut engine = world.engine();
+        let fd = world.open();
+        let token = engine.watch(fd, Interest::NONE).expect("watch");
+        world.make_readable(fd);
+        assert_eq!(reported(&mut engine), []);
+        for _ in 0..3 {
+            engine.arm(token, Interest::READ).expect("arm");
+            assert_eq!(engine.interest(token), Some(Interest::READ));
+            assert_eq!(reported(&mut engine), [IoEvent { token, readiness: READABLE }]);
+            assert_eq!(engine.interest(token), Some(Interest::NONE));
+            assert_eq!(reported(&mut engine), []);
+        }
+        engine.arm(token, Interest::WRITE).expect("arm");
+        engine.arm(token, Interest::BOTH).expect("arm");
+        assert_eq!(reported(&mut engine), [IoEvent { token, readiness: BOTH }]);
+        world.hang_up(fd);
+        assert_eq!(reported(&mut engine), []);
+        engine.rewatch(token, Interest::READ).expect("rewatch");
+        assert_eq!(reported(&mut engine).len(), 1);
+        assert_eq!(reported(&mut engine).len(), 1, "a level again");
+        engine.arm(token, Interest::READ).expect("arm");
+        assert!(engine.unwatch(token));
+        assert_eq!(reported(&mut engine), []);
+        assert!(engine.arm(token, Interest::READ).is_err());
+    });
+}
+
+#[test]
+fn a_spent_registration_can_be_armed_for_the_next_file_of_its_number() {
+    on_each(|world| {
+        let mut engine = world.engine();
+        let fd = world.open();
+        let token = engine.watch(fd, Interest::NONE).expect("watch");
+        engine.arm(token, Interest::READ).expect("arm");
+        world.make_readable(fd);
+        assert_eq!(reported(&mut engine).len(), 1);
+        // Closed behind the engine's back, then used again.
+        world.close(fd);
+        assert_eq!(world.open(), fd, "the lowest free number of this world");
+        engine.arm(token, Interest::READ).expect("arm");
+        assert_eq!(reported(&mut engine), []);
+        world.make_readable(fd);
+        assert_eq!(reported(&mut engine), [IoEvent { token, readiness: READABLE }]);
+        let level = engine.watch(fd, Interest::READ).expect("watch");
+        assert_eq!(reported(&mut engine), [IoEvent { token: level, readiness: READABLE }]);
+    });
+}
+
+#[test]
 fn a_reused_number_never_receives_its_predecessors_event() {
     on_each(|world| {
         let mut engine = world.engine();

@@ -95,6 +95,10 @@ impl WritableBuffer {
         Ok(this)
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.view.len <= 0
+    }
+
     pub(crate) fn as_mut(&mut self) -> &mut [u8] {
         let len = usize::try_from(self.view.len).unwrap_or(0);
         if len == 0 {

@@ -24,6 +24,7 @@ pub(crate) struct Known {
     pub(crate) tls_transport: Object,
     /// The state of a TLS protocol whose handshake is over.
     pub(crate) tls_wrapped: Object,
+    pub(crate) socket: Object,
     pub(crate) transport_socket: Object,
     pub(crate) try_native: Object,
     pub(crate) logger: Object,
@@ -51,6 +52,7 @@ pub(crate) fn import(py: Python<'_>) -> PyResult<()> {
         tls_protocol: find("asyncio.sslproto", "SSLProtocol")?,
         tls_transport: find("asyncio.sslproto", "_SSLProtocolTransport")?,
         tls_wrapped: py.import("asyncio.sslproto")?.getattr("SSLProtocolState")?.getattr("WRAPPED")?.into(),
+        socket: find("socket", "socket")?,
         transport_socket: find("asyncio.trsock", "TransportSocket")?,
         try_native: py.import("asyncio.constants")?.getattr("_SendfileMode")?.getattr("TRY_NATIVE")?.into(),
         logger: find("asyncio.log", "logger")?,

@@ -15,6 +15,7 @@ mod method;
 mod object;
 mod openssl;
 mod schedule;
+mod sock_calls;
 mod socket;
 mod stream;
 mod stream_io;
@@ -40,6 +41,7 @@ fn _ourio(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(gil::_check_interpreter, module)?)?;
     module.add_function(wrap_pyfunction!(tls::_add_tls_methods, module)?)?;
     schedule::add_methods(py)?;
+    sock_calls::add_methods(py)?;
     stream_io::add_methods(py)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))
 }

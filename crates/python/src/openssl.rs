@@ -28,17 +28,24 @@ use crate::object::Object;
 type Ssl = NonNull<c_void>;
 type Bio = NonNull<c_void>;
 
+type Read = unsafe extern "C" fn(*mut c_void, *mut c_void, c_int) -> c_int;
+type Write = unsafe extern "C" fn(*mut c_void, *const c_void, c_int) -> c_int;
+type GetError = unsafe extern "C" fn(*const c_void, c_int) -> c_int;
+type Pending = unsafe extern "C" fn(*const c_void) -> c_int;
+type ClearError = unsafe extern "C" fn();
+type BioPending = unsafe extern "C" fn(*mut c_void) -> usize;
+
 /// The functions, all of them stable since OpenSSL 1.1.
 #[derive(Debug, Clone, Copy)]
 struct Functions {
-    read: unsafe extern "C" fn(*mut c_void, *mut c_void, c_int) -> c_int,
-    write: unsafe extern "C" fn(*mut c_void, *const c_void, c_int) -> c_int,
-    get_error: unsafe extern "C" fn(*const c_void, c_int) -> c_int,
-    pending: unsafe extern "C" fn(*const c_void) -> c_int,
-    clear_error: unsafe extern "C" fn(),
-    bio_read: unsafe extern "C" fn(*mut c_void, *mut c_void, c_int) -> c_int,
-    bio_write: unsafe extern "C" fn(*mut c_void, *const c_void, c_int) -> c_int,
-    bio_pending: unsafe extern "C" fn(*mut c_void) -> usize,
+    read: Read,
+    write: Write,
+    get_error: GetError,
+    pending: Pending,
+    clear_error: ClearError,
+    bio_read: Read,
+    bio_write: Write,
+    bio_pending: BioPending,
 }
 
 /// A TLS connection and its two memory BIOs.
@@ -99,7 +106,7 @@ impl Session {
             return Ok(None);
         }
         // Modules/_ssl.c: a MemoryBIO is its head and the BIO; an _SSLSocket its head, a reference, and the SSL.
-        let found = (word(&incoming, 0)?, word(&outgoing, 0)?, word(&owner, 1)?);
+        let found = (word(incoming, 0)?, word(outgoing, 0)?, word(&owner, 1)?);
         let (Some(incoming), Some(outgoing), Some(ssl)) = found else { return Ok(None) };
         if !refers_to(ssl, &[incoming, outgoing]) {
             return Ok(None);
@@ -239,22 +246,22 @@ fn find(own: &Bound<'_, PyModule>) -> Option<Functions> {
         // SAFETY: a handle from dlopen; the search goes through the library's own dependencies.
         NonNull::new(unsafe { libc::dlsym(library.as_ptr(), name.as_ptr()) })
     };
-    // SAFETY: the symbol is what its documentation declares, see the types of `Functions`. A macro, as each has
-    // a type of its own.
+    /// A macro, as each function has a type of its own.
     macro_rules! function {
-        ($name:literal) => {
-            // SAFETY: as above.
-            unsafe { std::mem::transmute(symbol($name)?) }
-        };
+        ($name:literal, $type:ty) => {{
+            let found = symbol($name)?;
+            // SAFETY: the symbol is what OpenSSL's manual declares under this name, which is `$type`.
+            unsafe { std::mem::transmute::<NonNull<c_void>, $type>(found) }
+        }};
     }
     Some(Functions {
-        read: function!(c"SSL_read"),
-        write: function!(c"SSL_write"),
-        get_error: function!(c"SSL_get_error"),
-        pending: function!(c"SSL_pending"),
-        clear_error: function!(c"ERR_clear_error"),
-        bio_read: function!(c"BIO_read"),
-        bio_write: function!(c"BIO_write"),
-        bio_pending: function!(c"BIO_ctrl_pending"),
+        read: function!(c"SSL_read", Read),
+        write: function!(c"SSL_write", Write),
+        get_error: function!(c"SSL_get_error", GetError),
+        pending: function!(c"SSL_pending", Pending),
+        clear_error: function!(c"ERR_clear_error", ClearError),
+        bio_read: function!(c"BIO_read", Read),
+        bio_write: function!(c"BIO_write", Write),
+        bio_pending: function!(c"BIO_ctrl_pending", BioPending),
     })
 }

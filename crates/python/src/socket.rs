@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use pyo3::ffi;
 use pyo3::prelude::*;
 
+use crate::known::known;
 use crate::object::Object;
 
 /// Set if the probe has found the number where it is expected.
@@ -74,6 +75,17 @@ impl Number {
         };
         let number = owner.call_method0("fileno").and_then(|number| number.extract());
         Self(number.unwrap_or(-1))
+    }
+
+    /// Asks an object that is a `socket.socket`, exactly; `None` of any other.
+    #[inline]
+    pub(crate) fn of_plain(socket: &Bound<'_, PyAny>) -> Option<Self> {
+        let exact = socket.get_type().as_ptr() == known().ok()?.socket.as_ptr();
+        if !exact || !LAYOUT_IS_KNOWN.load(Ordering::Relaxed) {
+            return None;
+        }
+        // SAFETY: alive through the borrow, and of a type whose layout was probed.
+        Some(Self(unsafe { read_number(socket.as_ptr()) }))
     }
 
     /// Uses the descriptor for one system call; `EBADF` once the socket has been closed.

@@ -1,13 +1,14 @@
 //! Who is told when a descriptor is ready: readers, writers, transports.
 
-use ourio_engine::{Interest, IoEvent, Token};
+use ourio_engine::{Engine, Interest, IoEvent, Token};
 use pyo3::exceptions::PyValueError;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyInt, PyTuple};
 
 use crate::callback::{Arguments, Callback};
 use crate::context;
-use crate::entry::Shared;
+use crate::entry::{Entry, Shared};
 use crate::error;
 use crate::event_loop::Loop;
 use crate::handle::Handle;
@@ -24,13 +25,35 @@ pub(crate) struct Watchers {
 
 #[derive(Debug)]
 pub(crate) enum Watcher {
-    Handles { reader: Option<Shared<Handle>>, writer: Option<Shared<Handle>> },
+    Sides { reader: Option<Listener>, writer: Option<Listener> },
     Transport(Shared<StreamTransport>),
+}
+
+/// Who listens to one side of a descriptor.
+#[derive(Debug)]
+pub(crate) enum Listener {
+    /// Called at every turn at which the side is ready.
+    Handle(Shared<Handle>),
+    /// A future, done once the side is ready.
+    Waiter(Object),
+}
+
+impl Listener {
+    fn object(&self) -> &Object {
+        match self {
+            Self::Handle(handle) => handle.object(),
+            Self::Waiter(future) => future,
+        }
+    }
+
+    fn is_waiter(&self) -> bool {
+        matches!(self, Self::Waiter(_))
+    }
 }
 
 /// One side of a descriptor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Side {
+pub(crate) enum Side {
     Read,
     Write,
 }
@@ -48,6 +71,25 @@ impl Watchers {
         (*current == token).then_some(watcher)
     }
 
+    fn get_mut(&mut self, token: Token) -> Option<&mut Watcher> {
+        let (current, watcher) = self.entries.get_mut(token.index())?.as_mut()?;
+        (*current == token).then_some(watcher)
+    }
+
+    /// Takes a listener away, and the registration with the last one.
+    fn take_listener(&mut self, engine: &mut Engine<Entry>, token: Token, side: Side) -> Option<Listener> {
+        let Some(Watcher::Sides { reader, writer }) = self.get_mut(token) else { return None };
+        let taken = if side == Side::Read { reader.take() } else { writer.take() };
+        if reader.is_none() && writer.is_none() {
+            engine.unwatch(token);
+            self.remove(token);
+        } else {
+            // The descriptor may have been closed by its owner, which ends the watch as well.
+            let _ = apply(engine, token, reader.as_ref(), writer.as_ref());
+        }
+        taken
+    }
+
     pub(crate) fn remove(&mut self, token: Token) -> Option<Watcher> {
         self.get(token)?;
         self.entries[token.index()].take().map(|(_, watcher)| watcher)
@@ -60,8 +102,8 @@ impl Watchers {
     pub(crate) fn references(&self) -> impl Iterator<Item = &Object> {
         self.entries.iter().flatten().flat_map(|(_, watcher)| {
             let (first, second) = match watcher {
-                Watcher::Handles { reader, writer } => {
-                    (reader.as_ref().map(Shared::object), writer.as_ref().map(Shared::object))
+                Watcher::Sides { reader, writer } => {
+                    (reader.as_ref().map(Listener::object), writer.as_ref().map(Listener::object))
                 }
                 Watcher::Transport(transport) => (Some(transport.object()), None),
             };
@@ -97,9 +139,9 @@ impl<'py> FromPyObject<'_, 'py> for Descriptor {
 /// Delivers an event, if its registration still stands.
 pub(crate) fn deliver(slf: &Bound<'_, Loop>, event: IoEvent) -> PyResult<()> {
     let py = slf.py();
-    let (reader, writer) = {
-        let watchers = slf.get().watchers().borrow();
-        match watchers.get(event.token) {
+    let ready = {
+        let mut watchers = slf.get().watchers().borrow_mut();
+        match watchers.get_mut(event.token) {
             None => return Ok(()),
             Some(Watcher::Transport(transport)) => {
                 let transport = transport.bind(py).clone();
@@ -107,18 +149,65 @@ pub(crate) fn deliver(slf: &Bound<'_, Loop>, event: IoEvent) -> PyResult<()> {
                 let outcome = transport.get().handle_ready(&transport, slf, event.readiness);
                 return outcome.or_else(|error| report_transport(slf, &transport, error));
             }
-            Some(Watcher::Handles { reader, writer }) => (
-                reader.as_ref().filter(|_| event.readiness.readable).map(|handle| handle.bind(py).clone()),
-                writer.as_ref().filter(|_| event.readiness.writable).map(|handle| handle.bind(py).clone()),
-            ),
+            Some(Watcher::Sides { reader, writer }) => {
+                let ready = [
+                    if event.readiness.readable { take_ready(py, reader) } else { None },
+                    if event.readiness.writable { take_ready(py, writer) } else { None },
+                ];
+                if ready.iter().flatten().any(Listener::is_waiter) {
+                    let mut engine = slf.get().engine().borrow_mut();
+                    // The descriptor may have been closed by its owner, which ends the watch as well.
+                    let _ = apply(&mut engine, event.token, reader.as_ref(), writer.as_ref());
+                }
+                ready
+            }
         }
     };
-    for handle in [reader, writer].into_iter().flatten() {
-        if !handle.get().is_cancelled() {
-            crate::turn::run_handle(slf, &handle)?;
+    for listener in ready.into_iter().flatten() {
+        match listener {
+            Listener::Handle(handle) => {
+                let handle = handle.bind(py);
+                if !handle.get().is_cancelled() {
+                    crate::turn::run_handle(slf, handle)?;
+                }
+            }
+            Listener::Waiter(future) => {
+                let future = future.bind(py);
+                if !future.call_method0(intern!(py, "done"))?.is_truthy()? {
+                    future.call_method1(intern!(py, "set_result"), (py.None(),))?;
+                }
+            }
         }
     }
     Ok(())
+}
+
+/// Who is to be told that a side is ready: a handle stays, a waiter has waited for this.
+fn take_ready(py: Python<'_>, place: &mut Option<Listener>) -> Option<Listener> {
+    match place {
+        Some(Listener::Handle(handle)) => Some(Listener::Handle(handle.bind(py).clone().into())),
+        place => place.take(),
+    }
+}
+
+/// Has the engine watch for what is listened to: again and again for handles, once for waiters.
+fn apply(
+    engine: &mut Engine<Entry>,
+    token: Token,
+    reader: Option<&Listener>,
+    writer: Option<&Listener>,
+) -> ourio_engine::Result<()> {
+    let wanted = Interest { readable: reader.is_some(), writable: writer.is_some() };
+    let listeners = [reader, writer].into_iter().flatten();
+    if wanted.is_none() {
+        // A waiter was the last: its event has silenced the registration, and the next wait is near.
+        return Ok(());
+    }
+    if listeners.into_iter().all(Listener::is_waiter) {
+        engine.arm(token, wanted)
+    } else {
+        engine.rewatch(token, wanted)
+    }
 }
 
 #[pymethods]
@@ -162,11 +251,14 @@ impl Loop {
         let object = |handle: Option<&Object>| {
             handle.map_or_else(|| py.None(), |handle| handle.bind(py).clone().unbind())
         };
+        if flags == 0 {
+            return None;
+        }
         Some(match watcher {
-            Watcher::Handles { reader, writer } => (
+            Watcher::Sides { reader, writer } => (
                 flags,
-                object(reader.as_ref().map(Shared::object)),
-                object(writer.as_ref().map(Shared::object)),
+                object(reader.as_ref().map(Listener::object)),
+                object(writer.as_ref().map(Listener::object)),
             ),
             Watcher::Transport(transport) => {
                 (flags, object(Some(transport.object())), object(Some(transport.object())))
@@ -192,39 +284,82 @@ fn add<'py>(
     };
     let handle = Bound::new(py, Handle::new(slf, callback, source_traceback(py, this)?))?;
     // Errors become exceptions after the borrows have ended: making one runs Python code.
-    let replaced = install(this, fd, side, handle.clone().into()).map_err(|error| error::engine(&error))?;
-    if let Some(replaced) = replaced {
+    let replaced = install(this, fd, side, Listener::Handle(handle.clone().into()));
+    // asyncio: whoever waited there waits for ever.
+    if let Some(Listener::Handle(replaced)) = replaced.map_err(|error| error::engine(&error))? {
         replaced.bind(py).call_method0("cancel")?;
     }
     Ok(handle)
 }
 
-/// Puts a handle in its place and returns the one that it replaces.
-fn install(
-    this: &Loop,
-    fd: i32,
-    side: Side,
-    handle: Shared<Handle>,
-) -> ourio_engine::Result<Option<Shared<Handle>>> {
+/// A future that is done when a side of a descriptor is ready.
+pub(crate) fn wait(slf: &Bound<'_, Loop>, fd: i32, side: Side) -> PyResult<Object> {
+    let (py, this) = (slf.py(), slf.get());
+    this.check_closed()?;
+    let of_ours = {
+        let mut watchers = this.watchers().borrow_mut();
+        matches!(watchers.by_descriptor(fd), Some((_, Watcher::Transport(_))))
+    };
+    if of_ours || slf.getattr(intern!(py, "_transports"))?.getattr(intern!(py, "data"))?.contains(fd)? {
+        // asyncio refuses a descriptor that a transport uses.
+        slf.call_method1("_ensure_fd_no_transport", (fd,))?;
+    }
+    if fd < 0 {
+        return Err(PyValueError::new_err(format!("Invalid file descriptor: {fd}")));
+    }
+    let future = slf.call_method0(intern!(py, "create_future"))?;
+    let replaced = install(this, fd, side, Listener::Waiter(future.clone().into()));
+    if let Some(Listener::Handle(replaced)) = replaced.map_err(|error| error::engine(&error))? {
+        replaced.bind(py).call_method0("cancel")?;
+    }
+    Ok(future.into())
+}
+
+/// Ends the wait of a future.
+pub(crate) fn stop_waiting(slf: &Bound<'_, Loop>, future: &Bound<'_, PyAny>) {
+    let this = slf.get();
+    let removed = {
+        let mut engine = this.engine().borrow_mut();
+        let mut watchers = this.watchers().borrow_mut();
+        let is_it = |listener: &Option<Listener>| matches!(listener, Some(Listener::Waiter(waiter)) if waiter.as_ptr() == future.as_ptr());
+        let found = watchers.entries.iter_mut().flatten().find_map(|(token, watcher)| match watcher {
+            Watcher::Sides { reader, .. } if is_it(reader) => Some((*token, Side::Read)),
+            Watcher::Sides { writer, .. } if is_it(writer) => Some((*token, Side::Write)),
+            _ => None,
+        });
+        found.and_then(|(token, side)| watchers.take_listener(&mut engine, token, side))
+    };
+    drop(removed);
+}
+
+/// Puts a listener in its place and returns the one that it replaces.
+fn install(this: &Loop, fd: i32, side: Side, listener: Listener) -> ourio_engine::Result<Option<Listener>> {
     let mut engine = this.engine().borrow_mut();
     let mut watchers = this.watchers().borrow_mut();
-    let wanted = |interest: Interest| match side {
-        Side::Read => Interest { readable: true, ..interest },
-        Side::Write => Interest { writable: true, ..interest },
-    };
-    if let Some((token, Watcher::Handles { reader, writer })) = watchers.by_descriptor(fd)
-        && let Some(interest) = engine.interest(*token)
+    if let Some((token, Watcher::Sides { reader, writer })) = watchers.by_descriptor(fd)
+        && engine.interest(*token).is_some()
     {
-        engine.rewatch(*token, wanted(interest))?;
-        let place = if side == Side::Read { reader } else { writer };
-        return Ok(place.replace(handle));
+        let place = if side == Side::Read { &mut *reader } else { &mut *writer };
+        let replaced = place.replace(listener);
+        let applied = apply(&mut engine, *token, reader.as_ref(), writer.as_ref());
+        if let Err(error) = applied {
+            let place = if side == Side::Read { reader } else { writer };
+            let refused = std::mem::replace(place, replaced);
+            drop((engine, watchers));
+            drop(refused);
+            return Err(error);
+        }
+        return Ok(replaced);
     }
-    let token = engine.watch(fd, wanted(Interest::NONE))?;
-    let watcher = match side {
-        Side::Read => Watcher::Handles { reader: Some(handle), writer: None },
-        Side::Write => Watcher::Handles { reader: None, writer: Some(handle) },
-    };
-    let superseded = watchers.insert(token, watcher);
+    let token = engine.watch(fd, Interest::NONE)?;
+    let (reader, writer) = if side == Side::Read { (Some(listener), None) } else { (None, Some(listener)) };
+    if let Err(error) = apply(&mut engine, token, reader.as_ref(), writer.as_ref()) {
+        engine.unwatch(token);
+        drop((engine, watchers));
+        drop((reader, writer));
+        return Err(error);
+    }
+    let superseded = watchers.insert(token, Watcher::Sides { reader, writer });
     drop((engine, watchers));
     // A registration whose descriptor was closed behind our back and used again.
     drop(superseded);
@@ -239,22 +374,18 @@ fn remove(slf: &Bound<'_, Loop>, fd: i32, side: Side) -> PyResult<bool> {
     let removed = {
         let mut engine = this.engine().borrow_mut();
         let mut watchers = this.watchers().borrow_mut();
-        let Some((token, Watcher::Handles { reader, writer })) = watchers.by_descriptor(fd) else {
+        let Some((token, Watcher::Sides { .. })) = watchers.by_descriptor(fd) else {
             return Ok(false);
         };
         let token = *token;
-        let removed = if side == Side::Read { reader.take() } else { writer.take() };
-        let left = Interest { readable: reader.is_some(), writable: writer.is_some() };
-        if left.is_none() {
-            engine.unwatch(token);
-            watchers.remove(token);
-        } else {
-            // The descriptor may have been closed by its owner, which ends the watch as well.
-            let _ = engine.rewatch(token, left);
-        }
-        removed
+        watchers.take_listener(&mut engine, token, side)
     };
-    let Some(handle) = removed else { return Ok(false) };
-    handle.bind(slf.py()).call_method0("cancel")?;
-    Ok(true)
+    match removed {
+        None => Ok(false),
+        Some(Listener::Waiter(_)) => Ok(true),
+        Some(Listener::Handle(handle)) => {
+            handle.bind(slf.py()).call_method0("cancel")?;
+            Ok(true)
+        }
+    }
 }

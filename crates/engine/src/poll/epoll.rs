@@ -77,6 +77,15 @@ impl Epoll {
         }
     }
 
+    pub(super) fn arm(&self, fd: RawFd, key: u64, interest: Interest) -> io::Result<()> {
+        let fd = bare(fd);
+        let (data, flags) = (raw::EventData::new_u64(key), interest.flags() | raw::EventFlags::ONESHOT);
+        match raw::modify(&self.set, fd, data, flags) {
+            Err(Errno::NOENT) => Ok(raw::add(&self.set, fd, data, flags)?),
+            outcome => Ok(outcome?),
+        }
+    }
+
     pub(super) fn delete(&self, fd: RawFd) -> io::Result<()> {
         match raw::delete(&self.set, bare(fd)) {
             // Closed while registered: epoll has forgotten it already.

@@ -9,7 +9,9 @@
 //!    reporting that for ever).
 //! 4. An event never reaches a registration other than the one that was watching when it happened: each
 //!    registration has a generation, and events of an older one are dropped.
-//! 5. A wake-up from any thread ends a wait, also one that came just before the wait began.
+//! 5. A registration that is armed reports once, and is silent until it is armed again. Arming asks nothing of
+//!    what was before: it also works on a number that was closed and used again behind the engine's back.
+//! 6. A wake-up from any thread ends a wait, also one that came just before the wait began.
 //!
 //! Epoll's own surprises are kept here: a descriptor that was closed while registered has left the set
 //! silently, and one that was closed and reused may still be in it under its old generation.
@@ -127,6 +129,14 @@ impl Backend {
         match self {
             Self::Epoll(epoll) => epoll.add(fd, key, interest),
             Self::Scripted(script) => script.add(fd, key, interest),
+        }
+    }
+
+    /// Watches for one event, whatever the set knows of the number.
+    fn arm(&mut self, fd: RawFd, key: u64, interest: Interest) -> io::Result<()> {
+        match self {
+            Self::Epoll(epoll) => epoll.arm(fd, key, interest),
+            Self::Scripted(script) => script.arm(fd, key, interest),
         }
     }
 

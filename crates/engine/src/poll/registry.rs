@@ -50,10 +50,21 @@ struct Entry {
     purpose: Purpose,
     /// `None`: the number is not registered.
     interest: Option<Interest>,
+    trigger: Trigger,
+}
+
+/// How often a condition is reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trigger {
+    /// At every wait for as long as it holds.
+    Level,
+    /// Once. Afterwards the number stays in the kernel's set, silent, with an interest in nothing here.
+    Once,
 }
 
 impl Entry {
-    const UNUSED: Self = Self { generation: 0, purpose: Purpose::Host, interest: None };
+    const UNUSED: Self =
+        Self { generation: 0, purpose: Purpose::Host, interest: None, trigger: Trigger::Level };
 }
 
 impl Registry {
@@ -86,7 +97,10 @@ impl Registry {
             {
                 let token = Token { fd, generation: entry.generation };
                 // Closed between the fork and now: as one that is closed behind the engine's back.
-                let _ = self.backend.add(fd.cast_signed(), token.key(), interest);
+                let _ = match entry.trigger {
+                    Trigger::Level => self.backend.add(fd.cast_signed(), token.key(), interest),
+                    Trigger::Once => self.backend.arm(fd.cast_signed(), token.key(), interest),
+                };
             }
         }
         Ok(())
@@ -113,21 +127,35 @@ impl Registry {
             self.entries.resize(number as usize + 1, Entry::UNUSED);
         }
         self.watched += usize::from(old.interest.is_none());
-        self.entries[number as usize] =
-            Entry { generation: token.generation, purpose, interest: Some(interest) };
+        self.entries[number as usize] = Entry {
+            generation: token.generation,
+            purpose,
+            interest: Some(interest),
+            trigger: Trigger::Level,
+        };
         Ok(token)
+    }
+
+    /// Watches for one event; a system call each time, so that nothing is believed about the number.
+    pub(crate) fn arm(&mut self, token: Token, interest: Interest) -> Result<()> {
+        let entry = self.live(token).ok_or(Error::Misuse(Misuse::UnknownIdentifier))?;
+        entry.interest = Some(interest);
+        entry.trigger = Trigger::Once;
+        let armed = self.backend.arm(token.fd.cast_signed(), token.key(), interest);
+        armed.map_err(|source| Error::System { operation: "epoll_ctl(MOD)", source })
     }
 
     /// Changes what is watched.
     pub(crate) fn rewatch(&mut self, token: Token, interest: Interest) -> Result<()> {
         let entry = self.live(token).ok_or(Error::Misuse(Misuse::UnknownIdentifier))?;
         let before = entry.interest.unwrap_or(Interest::NONE);
-        if before == interest {
+        let trigger = std::mem::replace(&mut entry.trigger, Trigger::Level);
+        if before == interest && trigger == Trigger::Level {
             return Ok(());
         }
         entry.interest = Some(interest);
         let fd = token.fd.cast_signed();
-        let (operation, outcome) = match (before.is_none(), interest.is_none()) {
+        let (operation, outcome) = match (before.is_none() && trigger == Trigger::Level, interest.is_none()) {
             (true, _) => ("epoll_ctl(ADD)", self.backend.add(fd, token.key(), interest)),
             (false, true) => ("epoll_ctl(DEL)", self.backend.delete(fd)),
             (false, false) => ("epoll_ctl(MOD)", self.backend.modify(fd, token.key(), interest)),
@@ -151,16 +179,19 @@ impl Registry {
     }
 
     /// Decodes an event and checks that its registration still wants it.
-    pub(crate) fn origin(&self, event: libc::epoll_event) -> Origin {
+    pub(crate) fn origin(&mut self, event: libc::epoll_event) -> Origin {
         let key = event.u64;
         if key == WAKE_KEY {
             return Origin::Wake;
         }
         let token = Token::from_key(key);
-        let Some(entry) = self.entries.get(token.index()) else { return Origin::Stale };
+        let Some(entry) = self.entries.get_mut(token.index()) else { return Origin::Stale };
         let (true, Some(interest)) = (entry.generation == token.generation, entry.interest) else {
             return Origin::Stale;
         };
+        if entry.trigger == Trigger::Once {
+            entry.interest = Some(Interest::NONE);
+        }
         let readiness = Readiness::of(raw::EventFlags::from_bits_retain(event.events), interest);
         match entry.purpose {
             _ if readiness == Readiness::default() => Origin::Stale,
@@ -177,7 +208,8 @@ impl Registry {
 
     /// Takes a number out of the kernel's set, if it is in it.
     fn forget(&mut self, fd: RawFd, old: Entry) {
-        if old.interest.is_some_and(|interest| !interest.is_none()) {
+        let in_the_set = |interest: Interest| !interest.is_none() || old.trigger == Trigger::Once;
+        if old.interest.is_some_and(in_the_set) {
             // The kernel has nothing to tell here: the descriptor is out of the set either way.
             let _ = self.backend.delete(fd);
         }

@@ -34,9 +34,17 @@ struct Script {
 struct State {
     /// What holds for each descriptor, whether watched or not.
     levels: BTreeMap<RawFd, raw::EventFlags>,
-    watched: BTreeMap<RawFd, (u64, Interest)>,
+    watched: BTreeMap<RawFd, Watch>,
     woken: bool,
     waits: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Watch {
+    key: u64,
+    interest: Interest,
+    /// Whether its first event ends it.
+    once: bool,
 }
 
 impl Scripted {
@@ -51,11 +59,19 @@ impl Scripted {
     }
 
     pub(super) fn add(&self, fd: RawFd, key: u64, interest: Interest) -> io::Result<()> {
+        self.insert(fd, Watch { key, interest, once: false })
+    }
+
+    pub(super) fn arm(&self, fd: RawFd, key: u64, interest: Interest) -> io::Result<()> {
+        self.insert(fd, Watch { key, interest, once: true })
+    }
+
+    fn insert(&self, fd: RawFd, watch: Watch) -> io::Result<()> {
         let mut state = self.handle.lock();
         if !state.levels.contains_key(&fd) {
             return Err(io::Error::from_raw_os_error(libc::EBADF));
         }
-        state.watched.insert(fd, (key, interest));
+        state.watched.insert(fd, watch);
         Ok(())
     }
 
@@ -112,7 +128,13 @@ impl ScriptHandle {
         if std::mem::take(&mut state.woken) {
             events.push(event(WAKE_KEY, raw::EventFlags::IN));
         }
-        events.extend(state.ready().take(limit - events.len()));
+        let reported: Vec<_> = state.ready().take(limit - events.len()).collect();
+        for (fd, event) in reported {
+            if state.watched.get(&fd).is_some_and(|watch| watch.once) {
+                state.watched.remove(&fd);
+            }
+            events.push(event);
+        }
     }
 
     fn set(&self, fd: RawFd, flags: raw::EventFlags) {
@@ -126,11 +148,11 @@ impl ScriptHandle {
 }
 
 impl State {
-    fn ready(&self) -> impl Iterator<Item = libc::epoll_event> {
+    fn ready(&self) -> impl Iterator<Item = (RawFd, libc::epoll_event)> {
         let always = raw::EventFlags::HUP | raw::EventFlags::ERR;
-        self.watched.iter().filter_map(move |(fd, &(key, interest))| {
-            let level = self.levels.get(fd)?.intersection(interest.flags() | always);
-            (!level.is_empty()).then(|| event(key, level))
+        self.watched.iter().filter_map(move |(&fd, &Watch { key, interest, .. })| {
+            let level = self.levels.get(&fd)?.intersection(interest.flags() | always);
+            (!level.is_empty()).then(|| (fd, event(key, level)))
         })
     }
 }
