@@ -19,6 +19,7 @@ from asyncio import base_events, constants, format_helpers, sslproto
 from typing import Any
 
 from ourio import _ourio
+from ourio._datagram import _SelectorDatagramTransport
 from ourio._tls import make_native
 
 _FORMATS_BY_DEBUG = "debug" in inspect.signature(format_helpers._format_callback_source).parameters
@@ -306,6 +307,12 @@ class EventLoop(_ourio.Loop, asyncio.SelectorEventLoop):
         self._transports[sock.fileno()] = transport  # type: ignore[attr-defined]
         transport._start()
         return transport
+
+    def _make_datagram_transport(self, sock: Any, protocol: Any, *args: Any, **kwargs: Any) -> Any:
+        if sock.family != socket.AF_INET or type(sock) is not socket.socket:
+            return super()._make_datagram_transport(sock, protocol, *args, **kwargs)  # type: ignore[misc]
+        self._ensure_fd_no_transport(sock)  # type: ignore[attr-defined]
+        return _SelectorDatagramTransport(self, sock, protocol, *args, **kwargs)
 
     def _share_tls_buffer(self, protocol: Any) -> None:
         """Have a TLS connection receive into the loop's one buffer instead of 256 KiB of its own.

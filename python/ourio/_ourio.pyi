@@ -14,6 +14,7 @@ __all__ = [
     "ThreadSafeHandle",
     "TimerHandle",
     "__version__",
+    "_add_datagram_methods",
     "_add_tls_methods",
     "_check_interpreter",
 ]
@@ -23,6 +24,7 @@ __version__: str
 _T = TypeVar("_T")
 _Ts = TypeVarTuple("_Ts")
 
+def _add_datagram_methods(cls: type) -> None: ...
 def _add_tls_methods(cls: type) -> None: ...
 def _check_interpreter() -> None: ...
 

@@ -272,3 +272,94 @@ def test_flow_control_of_datagrams(same_on_both, tmp_path):
         return seen, changes
 
     same_on_both(scenario)
+
+
+@pytest.mark.parametrize("act", ["close", "abort", "pause", "replace", "raise"])
+def test_what_happens_between_two_datagrams_of_one_batch(same_on_both, act):
+    async def scenario():
+        reports = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: reports.append(repr(context["exception"])))
+
+        class Acting(Told):
+            def datagram_received(self, data, address):
+                super().datagram_received(data, address)
+                if len(self.received) != 2:
+                    return
+                if act == "replace":
+                    self.transport.set_protocol(other)
+                elif act == "pause":
+                    self.transport.pause_reading()
+                elif act == "raise":
+                    raise ValueError("once")
+                else:
+                    getattr(self.transport, act)()
+
+        other = Told()
+        loop = asyncio.get_running_loop()
+        transport, protocol = await loop.create_datagram_endpoint(Acting, local_addr=("127.0.0.1", 0))
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            for number in range(40):
+                sender.sendto(b"%d" % number, transport.get_extra_info("sockname"))
+            await asyncio.sleep(0.02)
+            seen = [len(protocol.received), len(other.received), reports]
+            if act == "pause":
+                transport.resume_reading()
+                await asyncio.sleep(0.02)
+                seen.append([data for data, _ in protocol.received])
+            transport.close()
+        return seen
+
+    same_on_both(scenario)
+
+
+def test_every_form_of_an_address(same_on_both):
+    async def scenario():
+        server, heard = await endpoint(local_addr=("127.0.0.1", 0))
+        port = server.get_extra_info("sockname")[1]
+        connected, _ = await endpoint(remote_addr=("127.0.0.1", port))
+        refusals = []
+        sends = [
+            (None, b"a name", ("localhost", port)),
+            (None, b"a list", ["127.0.0.1", port]),
+            (None, b"a bool", ("127.0.0.1", True)),
+            (None, b"leading zeros", ("127.0.0.01", port)),
+            (None, b"short", ("127.1", port)),
+            (None, b"large", ("127.0.0.1", 65536 + port)),
+            (None, b"negative", ("127.0.0.1", -1)),
+            (None, b"bytes", (b"127.0.0.1", port)),
+            (None, b"three", ("127.0.0.1", port, 0)),
+            (None, b"none", None),
+            (None, bytearray(b"a bytearray"), ("127.0.0.1", port)),
+            (None, memoryview(b"a view"), ("127.0.0.1", port)),
+            (connected, b"connected", None),
+            (connected, b"connected to it", ("127.0.0.1", port)),
+            (connected, b"elsewhere", ("127.0.0.1", 9)),
+        ]
+        for sender, data, address in sends:
+            # A new one each time, as a refusal may close it.
+            client = sender or (await endpoint(local_addr=("127.0.0.1", 0)))[0]
+            try:
+                client.sendto(data, address)
+            except Exception as error:
+                refusals.append((bytes(data), type(error).__name__, str(error).replace(str(port), "PORT")))
+            refusals.append(client.is_closing())
+            if sender is None:
+                client.close()
+        for call in (
+            lambda: connected.sendto(data=b"named", addr=None),
+            lambda: connected.sendto(),
+            lambda: connected.sendto(b"x", None, None),
+            lambda: connected.sendto(b"x", data=b"y"),
+            lambda: connected.sendto(b"x", to=1),
+        ):
+            try:
+                call()
+            except TypeError:
+                refusals.append("TypeError")
+        await asyncio.sleep(0.02)
+        for each in (server, connected):
+            each.close()
+        await asyncio.sleep(0)
+        return sorted(data for data, _ in heard.received), refusals
+
+    same_on_both(scenario)

@@ -20,6 +20,7 @@ pub(crate) struct Known {
     pub(crate) thread_safe_handle: Option<Object>,
     pub(crate) stream_transport: Object,
     pub(crate) buffered_protocol: Object,
+    pub(crate) datagram_transport: Object,
     pub(crate) tls_protocol: Object,
     pub(crate) tls_transport: Object,
     /// The state of a TLS protocol whose handshake is over.
@@ -49,6 +50,7 @@ pub(crate) fn import(py: Python<'_>) -> PyResult<()> {
         thread_safe_handle: find("asyncio.events", "_ThreadSafeHandle").ok(),
         stream_transport: find("asyncio.selector_events", "_SelectorSocketTransport")?,
         buffered_protocol: find("asyncio", "BufferedProtocol")?,
+        datagram_transport: find("asyncio.selector_events", "_SelectorDatagramTransport")?,
         tls_protocol: find("asyncio.sslproto", "SSLProtocol")?,
         tls_transport: find("asyncio.sslproto", "_SSLProtocolTransport")?,
         tls_wrapped: py.import("asyncio.sslproto")?.getattr("SSLProtocolState")?.getattr("WRAPPED")?.into(),

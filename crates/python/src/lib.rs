@@ -4,6 +4,7 @@ mod accept;
 mod callback;
 mod chunk;
 mod context;
+mod datagram;
 mod entry;
 mod error;
 mod event_loop;
@@ -39,6 +40,7 @@ fn _ourio(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<handle::ThreadSafeHandle>()?;
     module.add_class::<stream::StreamTransport>()?;
     module.add_function(wrap_pyfunction!(gil::_check_interpreter, module)?)?;
+    module.add_function(wrap_pyfunction!(datagram::_add_datagram_methods, module)?)?;
     module.add_function(wrap_pyfunction!(tls::_add_tls_methods, module)?)?;
     schedule::add_methods(py)?;
     sock_calls::add_methods(py)?;

@@ -315,6 +315,12 @@ pub(crate) fn wait(slf: &Bound<'_, Loop>, fd: i32, side: Side) -> PyResult<Objec
     Ok(future.into())
 }
 
+/// Whether somebody listens to the read side of a descriptor.
+pub(crate) fn is_read(this: &Loop, fd: i32) -> bool {
+    let mut watchers = this.watchers().borrow_mut();
+    matches!(watchers.by_descriptor(fd), Some((_, Watcher::Sides { reader: Some(_), .. })))
+}
+
 /// Ends the wait of a future.
 pub(crate) fn stop_waiting(slf: &Bound<'_, Loop>, future: &Bound<'_, PyAny>) {
     let this = slf.get();
