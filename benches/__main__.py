@@ -16,9 +16,10 @@ import time
 
 import loops
 import network
+import programs
 import scheduling
 
-GROUPS = {"scheduling": scheduling, "network": network}
+GROUPS = {"scheduling": scheduling, "network": network, "programs": programs}
 HERE = pathlib.Path(__file__).parent
 
 
@@ -65,7 +66,7 @@ def show(group, case, found):
         cells = [f"{name} {medians[name]:.3g} ({min(each):.3g}..{max(each):.3g})" for name, each in values.items()]
         others = {name: median for name, median in medians.items() if name not in ("ourio", "asyncio", loops.LIMIT)}
         row = {"group": group, "case": case, "metric": label, "unit": unit, "values": values}
-        if others and "ourio" in medians:
+        if others and medians.get("ourio"):
             best = min(others, key=others.get)
             row |= {"best": best, "ratio": others[best] / medians["ourio"]}
             verdict = f"{row['ratio']:.2f}x of {best}"

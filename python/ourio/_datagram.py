@@ -5,7 +5,7 @@ from asyncio import selector_events
 from ourio import _ourio
 
 
-class _SelectorDatagramTransport(selector_events._SelectorDatagramTransport):
+class _SelectorDatagramTransport(selector_events._SelectorDatagramTransport):  # type: ignore[name-defined, misc]
     """asyncio's transport of an IPv4 socket, by name too. ``sendto`` and the receiving are native."""
 
 

@@ -88,7 +88,7 @@ enum Command {
     Bench {
         #[command(flatten)]
         python: PythonChoice,
-        /// Groups (scheduling, network) or parts of the names of cases, and options of benches/__main__.py
+        /// Groups (scheduling, network, programs) or parts of the names of cases, and options of benches/__main__.py
         /// such as --quick, --rounds 3 or --loops uvloop,ourio.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,

@@ -150,6 +150,26 @@ impl Connection {
         Ok(())
     }
 
+    /// Receives until nothing has come for a while.
+    pub(crate) fn answer(&mut self) -> Result<Vec<u8>> {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let mut answer = Vec::new();
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            match self.receive(&mut buffer)? {
+                Some(0) => anyhow::bail!("the server hung up"),
+                Some(count) => answer.extend_from_slice(&buffer[..count]),
+                None => {
+                    let patience = if answer.is_empty() { 10_000 } else { 20 };
+                    let patience = Timespec::try_from(std::time::Duration::from_millis(patience))?;
+                    if poll(&mut [PollFd::new(&self.as_fd(), PollFlags::IN)], Some(&patience))? == 0 {
+                        return Ok(answer);
+                    }
+                }
+            }
+        }
+    }
+
     fn wait_writable(&self) -> io::Result<()> {
         use rustix::event::{PollFd, PollFlags, poll};
         poll(&mut [PollFd::new(&self.as_fd(), PollFlags::OUT)], None)?;

@@ -1,5 +1,6 @@
 //! The load: connections that each have one message under way, always.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
@@ -16,6 +17,12 @@ pub(crate) struct Load {
     connections: usize,
     messages: usize,
     size_bytes: usize,
+    /// Sent once by each connection, before all else; answered by anything that ends with an empty line.
+    #[arg(long)]
+    preamble: Option<PathBuf>,
+    /// The message, if it is not to be an echo. How long its answer is, is learned from the first one.
+    #[arg(long)]
+    message: Option<PathBuf>,
 }
 
 /// A connection and its message.
@@ -30,15 +37,30 @@ const PATIENCE: Duration = Duration::from_millis(200);
 
 impl Load {
     pub(crate) fn run(&self) -> Result<()> {
-        let message: Vec<u8> = (0..self.size_bytes).map(|n| u8::try_from(n % 251).unwrap_or(0)).collect();
+        let message: Vec<u8> = match &self.message {
+            Some(path) => std::fs::read(path)?,
+            None => (0..self.size_bytes).map(|n| u8::try_from(n % 251).unwrap_or(0)).collect(),
+        };
+        let preamble = self.preamble.as_ref().map(std::fs::read).transpose()?;
         let secrets = if self.transport == Transport::Tls { Some(Secrets::client()?) } else { None };
         let set = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let mut exchanges = Vec::new();
         for index in 0..self.connections {
-            let connection = Connection::open(self.transport, &self.address, secrets.as_ref())?;
+            let mut connection = Connection::open(self.transport, &self.address, secrets.as_ref())?;
+            if let Some(preamble) = &preamble {
+                connection.send(preamble)?;
+                while !connection.answer()?.ends_with(b"\r\n\r\n") {}
+            }
             epoll::add(&set, &connection, epoll::EventData::new_u64(index as u64), epoll::EventFlags::IN)?;
             exchanges.push(Exchange { connection, received: 0, sent_at: Instant::now() });
         }
+        let expected = match (&self.message, exchanges.first_mut()) {
+            (Some(_), Some(exchange)) => {
+                exchange.connection.send(&message)?;
+                Expected::Length(exchange.connection.answer()?.len())
+            }
+            _ => Expected::Echo(&message),
+        };
         // Whoever started this looks at the clocks now, and says so.
         println!("connected");
         std::io::stdin().read_line(&mut String::new())?;
@@ -61,7 +83,7 @@ impl Load {
             }
             for event in &events {
                 let exchange = &mut exchanges[usize::try_from(event.data.u64())?];
-                if let Some(latency) = exchange.advance(&message, &mut buffer)? {
+                if let Some(latency) = exchange.advance(&message, &expected, &mut buffer)? {
                     latencies.push(latency);
                 }
             }
@@ -75,18 +97,45 @@ impl Load {
     }
 }
 
+/// What answers a message.
+enum Expected<'a> {
+    Echo(&'a [u8]),
+    Length(usize),
+}
+
+impl Expected<'_> {
+    fn len(&self) -> usize {
+        match self {
+            Self::Echo(message) => message.len(),
+            Self::Length(length) => *length,
+        }
+    }
+
+    /// Whether these bytes can stand at this place of the answer.
+    fn allows(&self, bytes: &[u8], from: usize) -> bool {
+        match self {
+            Self::Echo(message) => message.get(from..from + bytes.len()) == Some(bytes),
+            Self::Length(length) => from + bytes.len() <= *length,
+        }
+    }
+}
+
 impl Exchange {
     /// Receives; when the message is back, sends it anew and tells how long it took.
-    fn advance(&mut self, message: &[u8], buffer: &mut [u8]) -> Result<Option<Duration>> {
+    fn advance(
+        &mut self,
+        message: &[u8],
+        expected: &Expected<'_>,
+        buffer: &mut [u8],
+    ) -> Result<Option<Duration>> {
         let count = match self.connection.receive(buffer)? {
             None => return Ok(None),
             Some(0) => bail!("the server hung up"),
             Some(count) => count,
         };
-        let expected = message.get(self.received..self.received + count);
-        ensure!(expected == Some(&buffer[..count]), "a response that is not the request");
+        ensure!(expected.allows(&buffer[..count], self.received), "a response that is not the one expected");
         self.received += count;
-        if self.received < message.len() {
+        if self.received < expected.len() {
             return Ok(None);
         }
         self.received = 0;

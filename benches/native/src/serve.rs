@@ -17,6 +17,9 @@ pub(crate) struct Serve {
     transport: Transport,
     /// For TLS: a certificate and its key in one PEM file.
     certificate: Option<PathBuf>,
+    /// What every message is answered with, if it is not to be an echo.
+    #[arg(long)]
+    answer: Option<PathBuf>,
 }
 
 const LISTENER: u64 = u64::MAX;
@@ -51,6 +54,7 @@ impl Serve {
         listener.set_nonblocking(true)?;
         announce(listener.local_addr()?.port())?;
         add(&listener, LISTENER)?;
+        let answer = self.answer.as_ref().map(std::fs::read).transpose()?;
         let mut buffer = vec![0; 1 << 18];
         let mut events = Vec::with_capacity(1024);
         let mut next = 0;
@@ -73,7 +77,9 @@ impl Serve {
                             connections.get_mut(&key).context("nobody's event")?;
                         match connection.receive(&mut buffer) {
                             Ok(None) => {}
-                            Ok(Some(count)) if count > 0 => connection.send(&buffer[..count])?,
+                            Ok(Some(count)) if count > 0 => {
+                                connection.send(answer.as_deref().unwrap_or(&buffer[..count]))?;
+                            }
                             Ok(Some(_)) | Err(_) => drop(connections.remove(&key)),
                         }
                     }
