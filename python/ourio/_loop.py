@@ -65,6 +65,22 @@ def _is_plain(sock: Any) -> bool:
     )
 
 
+_getaddrinfo = socket.getaddrinfo
+
+
+def _needs_no_resolver(host: Any, port: Any, flags: int) -> bool:
+    """Whether a host and a port are numbers. A canonical name would be asked for, services are in a file."""
+    if type(host) is not str or flags & socket.AI_CANONNAME:
+        return False
+    if not (port is None or type(port) is int or (type(port) is str and port.isdecimal())):
+        return False
+    try:
+        socket.inet_pton(socket.AF_INET6 if ":" in host else socket.AF_INET, host)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
 # Every loop that is not closed, for a process that is forked.
 _open_loops: "weakref.WeakSet[EventLoop]" = weakref.WeakSet()
 
@@ -218,6 +234,20 @@ class EventLoop(_ourio.Loop, asyncio.SelectorEventLoop):
             base_events.logger.warning(  # type: ignore[attr-defined]
                 "Executing %r took %.3f seconds", transport, took
             )
+
+    # -- names -----------------------------------------------------------------------------------------
+
+    async def getaddrinfo(
+        self, host: Any, port: Any, *, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
+    ) -> Any:
+        """Resolve a host and a port, as ``socket.getaddrinfo``. Numbers need no resolver, and so no thread."""
+        if (
+            _needs_no_resolver(host, port, flags)
+            and socket.getaddrinfo is _getaddrinfo
+            and not (self._debug or self._executor_shutdown_called)  # type: ignore[attr-defined]
+        ):
+            return _getaddrinfo(host, port, family, type, proto, flags)
+        return await super().getaddrinfo(host, port, family=family, type=type, proto=proto, flags=flags)
 
     # -- sockets ---------------------------------------------------------------------------------------
 

@@ -178,3 +178,43 @@ def test_sock_calls_and_sendfile(run, tmp_path):
         await asyncio.sleep(0.01)
 
     run(main())
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_every_form_of_a_name_is_resolved(same_on_both, debug):
+    async def scenario():
+        loop = asyncio.get_running_loop()
+        outcomes = []
+        for host, port, options in (
+            ("127.0.0.1", 80, {}),
+            ("127.0.0.1", "80", {"type": socket.SOCK_STREAM}),
+            ("127.0.0.1", None, {"type": socket.SOCK_DGRAM}),
+            ("127.0.0.1", b"80", {}),
+            ("127.0.0.1", "http", {}),
+            ("127.0.0.1", -1, {}),
+            ("127.0.0.1", 70000, {}),
+            ("127.0.0.1", 1.5, {}),
+            ("127.0.0.1", 80, {"family": socket.AF_INET6}),
+            ("127.0.0.1", 80, {"flags": socket.AI_CANONNAME}),
+            ("127.0.0.1", 80, {"flags": socket.AI_NUMERICHOST, "proto": socket.IPPROTO_TCP}),
+            ("127.0.0.01", 80, {}),
+            ("::1", 80, {}),
+            ("::1%lo", 80, {}),
+            ("::ffff:1.2.3.4", 80, {}),
+            (":", 80, {"flags": socket.AI_NUMERICHOST}),
+            ("a\0b", 80, {}),
+            ("", 80, {}),
+            (None, 80, {}),
+            (b"127.0.0.1", 80, {}),
+            ("localhost", 80, {"family": socket.AF_INET, "type": socket.SOCK_STREAM}),
+        ):
+            try:
+                outcomes.append(await loop.getaddrinfo(host, port, **options))
+            except Exception as error:
+                outcomes.append((type(error).__name__, str(error)))
+        await loop.shutdown_default_executor()
+        with pytest.raises(RuntimeError):
+            await loop.getaddrinfo("127.0.0.1", 80)
+        return outcomes
+
+    same_on_both(scenario, debug=debug)

@@ -207,7 +207,8 @@ def test_reading_that_is_paused_delivers_nothing_and_loses_nothing(same_on_both,
             protocol.transport.resume_reading()
             protocol.transport.write(b"thanks")
             protocol.transport.close()
-        return protocol.peer.outcome, bytes(protocol.received) == BLOCK, rounds > 0, protocol.events
+        # The peer leaves close_notify unread: whether its end is an EOF or a reset is up to the kernel.
+        return protocol.peer.outcome, bytes(protocol.received) == BLOCK, rounds > 0
 
     same_on_both(scenario)
 

@@ -17,6 +17,7 @@
 use std::ffi::{CStr, CString, c_int, c_void};
 use std::ptr::NonNull;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -74,6 +75,9 @@ const ERROR_WANT_READ: c_int = 2;
 const ERROR_WANT_WRITE: c_int = 3;
 const ERROR_ZERO_RETURN: c_int = 6;
 
+/// Set once both BIOs were found in an `SSL`.
+static LAYOUT_IS_PROVEN: AtomicBool = AtomicBool::new(false);
+
 /// How much of the supposed `SSL` is looked at. In every OpenSSL since 1.1 both BIOs are in its first 200 bytes.
 const LOOKED_AT: usize = 512;
 
@@ -108,8 +112,12 @@ impl Session {
         // Modules/_ssl.c: a MemoryBIO is its head and the BIO; an _SSLSocket its head, a reference, and the SSL.
         let found = (word(incoming, 0)?, word(outgoing, 0)?, word(&owner, 1)?);
         let (Some(incoming), Some(outgoing), Some(ssl)) = found else { return Ok(None) };
-        if !refers_to(ssl, &[incoming, outgoing]) {
-            return Ok(None);
+        // The types are `_ssl`'s own, exactly: what holds for one of their objects holds for all.
+        if !LAYOUT_IS_PROVEN.load(Ordering::Relaxed) {
+            if !refers_to(ssl, &[incoming, outgoing]) {
+                return Ok(None);
+            }
+            LAYOUT_IS_PROVEN.store(true, Ordering::Relaxed);
         }
         Ok(Some(Self { functions, owner: owner.into(), ssl, incoming, outgoing }))
     }
