@@ -1,8 +1,9 @@
 //! The system calls of a stream transport: reading, writing, corking.
 //!
-//! Writes made during one callback leave together at its end, in one system call per transport: the
-//! headers and the body of an HTTP response are one. A program cannot tell: the buffer's size is asked
-//! after a flush, and above the high-water mark nothing is held back.
+//! Writes made during one turn leave together at its end, or after a millisecond, in one system call per transport:
+//! the headers and the body of an HTTP response are one, and a peer that talks over many connections is woken once. A
+//! program cannot tell: the buffer's size is asked after a flush, and above the high-water mark nothing is held
+//! back.
 
 use std::ffi::CStr;
 use std::io::IoSlice;
@@ -111,7 +112,7 @@ impl StreamTransport {
         Ok(admission)
     }
 
-    /// Holds back what was queued until the callback that is running ends, or sends it now.
+    /// Holds back what was queued until the turn ends, or sends it now.
     fn cork(&self, slf: &Bound<'_, Self>) -> PyResult<()> {
         let (blocked, over) = {
             let stream = self.state.stream.borrow();
@@ -135,7 +136,7 @@ impl StreamTransport {
         if held { Ok(()) } else { self.send(slf) }
     }
 
-    /// The callback has ended.
+    /// The turn has ended.
     pub(crate) fn uncork(&self, slf: &Bound<'_, Self>) -> PyResult<()> {
         self.state.corked.set(false);
         self.flush(slf)

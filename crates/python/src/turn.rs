@@ -3,6 +3,8 @@
 //! The interpreter is left only around a wait that may sleep; a poll that returns at once is shorter than
 //! leaving and coming back.
 
+use std::time::Duration;
+
 use ourio_engine::{Event, Patience};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -87,36 +89,58 @@ fn turn(slf: &Bound<'_, Loop>) -> PyResult<()> {
     run_batch(slf)
 }
 
+/// How long what is written may wait for the rest of the batch.
+///
+/// The writes of one turn leave together: a peer that sleeps is then woken once, and finds all of them. Measured with
+/// 20 requests at a time of aiohttp's client: a sixth less CPU than with a send after each callback. A batch may be
+/// long, though, and a callback slow, and asyncio sends at once.
+const CORKED_MAX: Duration = Duration::from_millis(1);
+
 /// Runs what is in the batch. Signals are the interpreter's to look for while it runs Python code.
 fn run_batch(slf: &Bound<'_, Loop>) -> PyResult<()> {
     let this = slf.get();
+    let mut corked_since = None;
     loop {
         let entry = this.engine().borrow_mut().next();
-        let Some(entry) = entry else { return Ok(()) };
+        let Some(entry) = entry else { return flush_corked(slf) };
         this.dispatching().set(true);
         let outcome = if this.is_debug() { dispatch_timed(slf, entry) } else { dispatch(slf, entry) };
         this.dispatching().set(false);
-        outcome.and(flush_corked(slf))?;
+        if outcome.is_err() {
+            return outcome.and(flush_corked(slf));
+        }
+        if !this.corked().borrow().is_empty() {
+            let now = this.engine().borrow().now();
+            let since = *corked_since.get_or_insert(now);
+            if now.saturating_since(since) >= CORKED_MAX {
+                corked_since = None;
+                flush_corked(slf)?;
+            }
+        }
     }
 }
 
-/// What a callback has written leaves now, in one system call per transport.
+/// What callbacks have written leaves now, in one system call per transport, in the order of the first writes.
 ///
 /// Every transport is served, whatever a protocol raises meanwhile; the first exception is the result.
 #[inline]
 fn flush_corked(slf: &Bound<'_, Loop>) -> PyResult<()> {
+    let corked = slf.get().corked();
     let mut outcome = Ok(());
-    while let Some(transport) = take_corked(slf.get()) {
-        let transport = transport.bind(slf.py());
-        let sent = transport.get().uncork(transport);
-        outcome = outcome.and(sent.or_else(|error| report_transport(slf, transport, error)));
+    while !corked.borrow().is_empty() {
+        let mut batch = corked.take();
+        for transport in batch.drain(..) {
+            let transport = transport.bind(slf.py());
+            let sent = transport.get().uncork(transport);
+            outcome = outcome.and(sent.or_else(|error| report_transport(slf, transport, error)));
+        }
+        // Its memory serves the next turn.
+        let mut next = corked.borrow_mut();
+        if next.is_empty() {
+            *next = batch;
+        }
     }
     outcome
-}
-
-#[inline]
-fn take_corked(this: &Loop) -> Option<crate::entry::Shared<StreamTransport>> {
-    this.corked().borrow_mut().pop()
 }
 
 /// In debug mode a transport's step is timed as a handle is: there is no handle of its own to do it.
