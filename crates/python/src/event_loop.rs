@@ -39,6 +39,8 @@ struct State {
     stopping: Cell<bool>,
     /// Set while a callback runs, so that writes may wait for its end.
     dispatching: Cell<bool>,
+    /// How many callbacks have been run: names the one that is running.
+    callbacks: Cell<u64>,
     /// asyncio: the identifier of the thread that runs the loop, else `None`.
     thread_id: Cell<Option<u64>>,
     /// Set in a forked process if the loop was running when it was forked.
@@ -95,6 +97,11 @@ impl Loop {
     }
 
     #[inline]
+    pub(crate) fn callbacks(&self) -> &Cell<u64> {
+        &self.state.callbacks
+    }
+
+    #[inline]
     pub(crate) fn thread_id(&self) -> Option<u64> {
         self.state.thread_id.get()
     }
@@ -136,6 +143,7 @@ impl Loop {
             closed: Cell::new(false),
             stopping: Cell::new(false),
             dispatching: Cell::new(false),
+            callbacks: Cell::new(0),
             thread_id: Cell::new(None),
             orphaned: Cell::new(false),
             task_factory: RefCell::new(None),

@@ -25,6 +25,7 @@ use crate::known::known;
 use crate::object::Object;
 use crate::openssl::Session;
 use crate::socket::Socket;
+use crate::stream_io::WriteHabit;
 use crate::tls;
 use crate::turn::call_exception_handler;
 
@@ -58,6 +59,7 @@ pub(crate) struct State {
     pub(crate) read_context: RefCell<Option<Object>>,
     /// 3.15: the context that the creator asked for.
     given_context: Option<Object>,
+    pub(crate) habit: Cell<WriteHabit>,
     /// Set while the transport is in the loop's list of those that wrote.
     pub(crate) corked: Cell<bool>,
     /// Done when the write queue is empty; set by `sendfile`.
@@ -322,6 +324,7 @@ impl StreamTransport {
             token: Cell::new(None),
             read_context: RefCell::new(None),
             given_context: context.map(Object::from),
+            habit: Cell::default(),
             corked: Cell::new(false),
             empty_waiter: RefCell::new(None),
         };

@@ -46,6 +46,21 @@ pub(crate) fn add_methods(py: Python<'_>) -> PyResult<()> {
 /// Chunks per system call. The kernel's limit is 1024; beyond some dozens the call costs what it carries.
 const SLICES_MAX: usize = 64;
 
+/// How a protocol writes, which tells whether it pays to wait for more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WriteHabit {
+    /// One write in a callback, as far as is known; the last one that was sent at once was in this callback.
+    Once { sent_in: u64 },
+    /// Several, such as headers and a body.
+    Often,
+}
+
+impl Default for WriteHabit {
+    fn default() -> Self {
+        Self::Once { sent_in: 0 }
+    }
+}
+
 fn write(py: Python<'_>, slf: &Bound<'_, StreamTransport>, args: Args<'_>) -> PyResult<Object> {
     let data = one_argument(py, args, "write", "data")?;
     StreamTransport::write_chunk(slf, Chunk::new(py, &data)?, "write")?;
@@ -126,9 +141,10 @@ impl StreamTransport {
             return if over { self.flush(slf) } else { Ok(()) };
         }
         let held = self.with_loop(slf.py(), |event_loop| {
-            let held = event_loop.get().dispatching().get();
+            let event_loop = event_loop.get();
+            let held = event_loop.dispatching().get() && !self.pays_at_once(event_loop);
             if held {
-                event_loop.get().corked().borrow_mut().push(Shared::from(slf.clone()));
+                event_loop.corked().borrow_mut().push(Shared::from(slf.clone()));
             }
             Ok(held)
         })?;
@@ -136,9 +152,32 @@ impl StreamTransport {
         if held { Ok(()) } else { self.send(slf) }
     }
 
+    /// Whether nothing else is to be done in this turn that could write too: the peer may as well start now, while
+    /// the callback goes on.
+    fn pays_at_once(&self, event_loop: &Loop) -> bool {
+        let running = event_loop.callbacks().get();
+        let alone = event_loop.engine().borrow().ready_len() == 0 && event_loop.corked().borrow().is_empty();
+        match self.state.habit.get() {
+            WriteHabit::Once { sent_in } if sent_in == running => {
+                self.state.habit.set(WriteHabit::Often);
+                false
+            }
+            WriteHabit::Once { .. } if alone => {
+                self.state.habit.set(WriteHabit::Once { sent_in: running });
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// The turn has ended.
     pub(crate) fn uncork(&self, slf: &Bound<'_, Self>) -> PyResult<()> {
         self.state.corked.set(false);
+        if self.state.habit.get() == WriteHabit::Often
+            && self.state.stream.borrow().write_queue().chunks().nth(1).is_none()
+        {
+            self.state.habit.set(WriteHabit::default());
+        }
         self.flush(slf)
     }
 

@@ -104,6 +104,7 @@ fn run_batch(slf: &Bound<'_, Loop>) -> PyResult<()> {
         let entry = this.engine().borrow_mut().next();
         let Some(entry) = entry else { return flush_corked(slf) };
         this.dispatching().set(true);
+        this.callbacks().set(this.callbacks().get() + 1);
         let outcome = if this.is_debug() { dispatch_timed(slf, entry) } else { dispatch(slf, entry) };
         this.dispatching().set(false);
         if outcome.is_err() {
