@@ -286,3 +286,34 @@ def test_a_chain_of_callbacks_does_not_starve_a_descriptor(loop):
     ours.close()
     peer.close()
     assert chained < 10_000
+
+
+def test_a_sleep_that_is_scheduled_by_hand_is_a_timer_like_any(same_on_both):
+    async def scenario():
+        loop = asyncio.get_running_loop()
+        set_result = asyncio.futures._set_result_unless_cancelled
+        reports = []
+        loop.set_exception_handler(lambda _, context: reports.append(repr(context["exception"])))
+
+        class Own(asyncio.Future):
+            def set_result(self, result):
+                super().set_result((result, "own"))
+
+        plain, own, cancelled, done, stopped = (loop.create_future() for _ in range(5))
+        own = Own(loop=loop)
+        handles = [
+            loop.call_later(0.001, set_result, future, number)
+            for number, future in enumerate((plain, own, cancelled, done, stopped))
+        ]
+        seen = [isinstance(handles[0], asyncio.TimerHandle), handles[0]._args == (plain, 0)]
+        seen += [handles[0]._callback is set_result, type(handles[0]._context).__name__, handles[0].cancelled()]
+        cancelled.cancel()
+        done.set_result("before")
+        handles[4].cancel()
+        seen += [handles[4]._args, handles[4]._callback, handles[4].cancelled()]
+        handles.append(loop.call_at(loop.time(), set_result, loop.create_future()))
+        await asyncio.sleep(0.01)
+        seen += [plain.result(), own.result(), cancelled.cancelled(), done.result(), stopped.done()]
+        return seen, reports
+
+    same_on_both(scenario)

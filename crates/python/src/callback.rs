@@ -1,9 +1,11 @@
 //! A callable with its arguments and its context, in the cheapest form for each number of arguments.
 
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use crate::context;
+use crate::known::known;
 use crate::method::Args;
 use crate::object::Object;
 
@@ -12,7 +14,9 @@ use crate::object::Object;
 pub(crate) struct Callback {
     pub(crate) function: Object,
     pub(crate) arguments: Arguments,
-    pub(crate) context: Object,
+    /// `None` for what `asyncio.sleep` schedules: setting a future's result runs nothing of the program's, so that
+    /// no context is needed, nor a call of Python code.
+    pub(crate) context: Option<Object>,
 }
 
 /// Positional arguments: most callbacks have none or one, and `asyncio.sleep`'s has two; they need no tuple.
@@ -69,7 +73,8 @@ impl Callback {
     /// Runs it in its context.
     #[inline]
     pub(crate) fn run(&self, py: Python<'_>) -> PyResult<()> {
-        context::run_in(py, &self.context, || match &self.arguments {
+        let Some(context) = &self.context else { return self.set_result(py) };
+        context::run_in(py, context, || match &self.arguments {
             Arguments::None => self.function.call0(py),
             Arguments::One(argument) => self.function.call1(py, argument),
             Arguments::Two(first, second) => self.function.call2(py, first, second),
@@ -78,11 +83,29 @@ impl Callback {
         Ok(())
     }
 
+    /// Whether it is `asyncio.sleep`'s: `_set_result_unless_cancelled` with a future that is asyncio's, exactly.
+    #[inline]
+    pub(crate) fn is_sleep(py: Python<'_>, function: &Object, arguments: &Arguments) -> bool {
+        let (Ok(known), Arguments::Two(future, _)) = (known(), arguments) else { return false };
+        function.as_ptr() == known.set_result_unless_cancelled.as_ptr()
+            && future.bind(py).get_type().as_ptr() == known.future.as_ptr()
+    }
+
+    /// What `_set_result_unless_cancelled` does.
+    fn set_result(&self, py: Python<'_>) -> PyResult<()> {
+        let Arguments::Two(future, result) = &self.arguments else { return Ok(()) };
+        let future = future.bind(py);
+        if !future.call_method0(intern!(py, "cancelled"))?.is_truthy()? {
+            future.call_method1(intern!(py, "set_result"), (result.bind(py),))?;
+        }
+        Ok(())
+    }
+
     pub(crate) fn clone_ref(&self, py: Python<'_>) -> Self {
         Self {
             function: self.function.clone_ref(py),
             arguments: self.arguments.clone_ref(py),
-            context: self.context.clone_ref(py),
+            context: self.context.as_ref().map(|context| context.clone_ref(py)),
         }
     }
 
@@ -93,6 +116,6 @@ impl Callback {
             Arguments::One(object) | Arguments::Many(object) => (Some(object), None),
             Arguments::Two(first, second) => (Some(first), Some(second)),
         };
-        [Some(&self.function), first, second, Some(&self.context)].into_iter().flatten()
+        [Some(&self.function), first, second, self.context.as_ref()].into_iter().flatten()
     }
 }

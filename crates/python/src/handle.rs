@@ -13,6 +13,7 @@ use pyo3::pyclass::PyVisit;
 use pyo3::types::{PyBool, PyTuple};
 
 use crate::callback::Callback;
+use crate::context;
 use crate::event_loop::Loop;
 use crate::garbage;
 use crate::gil::GilBound;
@@ -188,8 +189,10 @@ impl Handle {
 
     #[getter]
     fn _context(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        let callback = self.state.callback.borrow();
-        callback.as_ref().map(|callback| callback.context.bind(py).clone().unbind())
+        let callback = self.state.callback.borrow().as_ref().map(|callback| callback.clone_ref(py))?;
+        // One is made for those who ask, as any would do.
+        let context = callback.context.map_or_else(|| context::copy_current(py), Ok).ok()?;
+        Some(context.bind(py).clone().unbind())
     }
 
     #[getter]

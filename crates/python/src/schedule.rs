@@ -305,7 +305,11 @@ fn parse(
     }
     let arguments =
         if args.len() > first { Arguments::collect(py, args, first + 1)? } else { Arguments::None };
-    Ok(Callback { function, arguments, context: context::given_or_copy(py, given)? })
+    let context = match given {
+        None if first > 0 && Callback::is_sleep(py, &function, &arguments) => None,
+        given => Some(context::given_or_copy(py, given)?),
+    };
+    Ok(Callback { function, arguments, context })
 }
 
 /// asyncio: `_check_callback`, in debug mode.

@@ -238,7 +238,7 @@ impl StreamTransport {
         let callback = crate::callback::Callback {
             function: function.into(),
             arguments,
-            context: context.clone_ref(py),
+            context: Some(context.clone_ref(py)),
         };
         let handle = Bound::new(py, crate::handle::Handle::new(event_loop, callback, None))?;
         crate::turn::report(event_loop, handle.as_any(), error)

@@ -102,7 +102,9 @@ fn run_batch(slf: &Bound<'_, Loop>) -> PyResult<()> {
     let mut corked_since = None;
     loop {
         let entry = this.engine().borrow_mut().next();
-        let Some(entry) = entry else { return flush_corked(slf) };
+        let Some(entry) = entry else {
+            return if this.corked().borrow().is_empty() { Ok(()) } else { flush_corked(slf) };
+        };
         this.dispatching().set(true);
         this.callbacks().set(this.callbacks().get() + 1);
         let outcome = if this.is_debug() { dispatch_timed(slf, entry) } else { dispatch(slf, entry) };
@@ -124,7 +126,6 @@ fn run_batch(slf: &Bound<'_, Loop>) -> PyResult<()> {
 /// What callbacks have written leaves now, in one system call per transport, in the order of the first writes.
 ///
 /// Every transport is served, whatever a protocol raises meanwhile; the first exception is the result.
-#[inline]
 fn flush_corked(slf: &Bound<'_, Loop>) -> PyResult<()> {
     let corked = slf.get().corked();
     let mut outcome = Ok(());
@@ -174,7 +175,7 @@ fn dispatch(slf: &Bound<'_, Loop>, entry: Entry) -> PyResult<()> {
             });
             let Err(error) = outcome else { return Ok(()) };
             let arguments = argument.map_or(Arguments::None, Arguments::One);
-            let handle = Handle::new(slf, Callback { function, arguments, context }, None);
+            let handle = Handle::new(slf, Callback { function, arguments, context: Some(context) }, None);
             report(slf, Bound::new(py, handle)?.as_any(), error)
         }
         Entry::Handle(handle) => {
@@ -286,8 +287,11 @@ pub(crate) fn ready_handles<'py>(slf: &Bound<'py, Loop>) -> PyResult<Vec<Bound<'
                     None => Arguments::None,
                     Some(argument) => Arguments::One(argument.clone_ref(py)),
                 };
-                let callback =
-                    Callback { function: function.clone_ref(py), arguments, context: context.clone_ref(py) };
+                let callback = Callback {
+                    function: function.clone_ref(py),
+                    arguments,
+                    context: Some(context.clone_ref(py)),
+                };
                 elided.push(callback);
             }
             Entry::Transport { .. } | Entry::Event(_) => {}

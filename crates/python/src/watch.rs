@@ -280,7 +280,7 @@ fn add<'py>(
     let callback = Callback {
         function: function.into(),
         arguments: Arguments::from_tuple(py, args),
-        context: context::given_or_copy(py, given.map(Object::from))?,
+        context: Some(context::given_or_copy(py, given.map(Object::from))?),
     };
     let handle = Bound::new(py, Handle::new(slf, callback, source_traceback(py, this)?))?;
     // Errors become exceptions after the borrows have ended: making one runs Python code.
