@@ -5,6 +5,7 @@ operation with its spread, and how the best of the others compares to Ourio: abo
 """
 
 import argparse
+import importlib.util
 import json
 import math
 import os
@@ -88,14 +89,19 @@ def main():
     parser = argparse.ArgumentParser(prog="cargo xtask bench", description=__doc__.partition("\n")[0])
     parser.add_argument("only", nargs="*", help=f"groups ({', '.join(GROUPS)}) or parts of the names of cases")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--scale", type=float, default=1.0, help="how much of each case's work is done")
     parser.add_argument("--quick", action="store_true", help="two rounds of a fifth of the work, not kept")
     parser.add_argument("--loops", help="comma-separated; all that are installed by default")
     options = parser.parse_args()
     names = options.loops.split(",") if options.loops else loops.available()
-    rounds, scale = (2, 0.2) if options.quick else (options.rounds, 1.0)
+    rounds, scale = (2, 0.2) if options.quick else (options.rounds, options.scale)
+    if not options.loops and importlib.util.find_spec("aiofastnet"):
+        # Transports over uvloop: a peer where transports are measured.
+        transports = [*names[:-1], "aiofastnet", names[-1]]
+    else:
+        transports = names
     version = sys.version.split()[0]
     print(f"Python {version}, {os.cpu_count()} CPUs, {rounds} rounds of {', '.join(names)}; medians (min..max)")
-    rows = []
     for group, module in GROUPS.items():
         cases = [
             case
@@ -104,9 +110,10 @@ def main():
         ]
         if cases and hasattr(module, "prepare"):
             module.prepare()
-        ratios = []
+        rows, ratios = [], []
         for case in cases:
-            measured = [*names, loops.LIMIT] if case in getattr(module, "LIMITS", ()) else names
+            measured = names if group == "scheduling" else transports
+            measured = [*measured, loops.LIMIT] if case in getattr(module, "LIMITS", ()) else measured
             shown = show(group, case, compare(group, case, measured, rounds, scale))
             rows += shown
             ratios += [row["ratio"] for row in shown if "ratio" in row]
@@ -115,18 +122,18 @@ def main():
             print(
                 f"{group}: {mean:.2f}x of the best other loop in each row (geometric mean), {min(ratios):.2f}x at worst"
             )
-    if options.quick:
-        return
-    results = HERE / "results"
-    results.mkdir(exist_ok=True)
-    meant = {
-        "python": version,
-        "cpus": os.cpu_count(),
-        "rounds": rounds,
-        "when": time.strftime("%Y-%m-%d"),
-        "rows": rows,
-    }
-    (results / f"{version.rpartition('.')[0]}.json").write_text(json.dumps(meant, indent=1) + "\n")
+        if rows and not options.quick:
+            keep(version, rounds, rows)
+
+
+def keep(version, rounds, rows):
+    """Write the rows beside those of other cases that an earlier run has measured."""
+    path = HERE / "results" / f"{version.rpartition('.')[0]}.json"
+    path.parent.mkdir(exist_ok=True)
+    before = json.loads(path.read_text())["rows"] if path.exists() else []
+    about = {"python": version, "cpus": os.cpu_count(), "rounds": rounds, "when": time.strftime("%Y-%m-%d")}
+    kept = {(row["group"], row["case"], row["metric"]): row for row in [*before, *({**row, **about} for row in rows)]}
+    path.write_text(json.dumps({"rows": list(kept.values())}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -19,6 +19,8 @@ def new_loop(name):
     """A new loop of that name; None for the limit, which is no loop."""
     if name == LIMIT:
         return None
+    if name == "aiofastnet":
+        return importlib.import_module(name).loop_factory(importlib.import_module("uvloop").new_event_loop)()
     if name == "asyncio":
         return asyncio.SelectorEventLoop()
     return importlib.import_module(name).new_event_loop()

@@ -254,22 +254,22 @@ class EventLoop(_ourio.Loop, asyncio.SelectorEventLoop):
     async def sock_recv(self, sock: Any, n: int) -> bytes:
         """Receive up to n bytes from a non-blocking socket; none at the end of the stream."""
         while (data := self._receive_now(sock, n)) is None:
-            waiter = self._wait_readable(sock)
+            fd, waiter = sock.fileno(), self._wait_readable(sock)
             try:
                 await waiter
             except BaseException:
-                self._stop_waiting(waiter)
+                self._stop_waiting(fd, waiter)
                 raise
         return data
 
     async def sock_recv_into(self, sock: Any, buf: Any) -> int:
         """Receive from a non-blocking socket into a writable buffer; return the number of bytes."""
         while (count := self._receive_into_now(sock, buf)) is None:
-            waiter = self._wait_readable(sock)
+            fd, waiter = sock.fileno(), self._wait_readable(sock)
             try:
                 await waiter
             except BaseException:
-                self._stop_waiting(waiter)
+                self._stop_waiting(fd, waiter)
                 raise
         return count
 
@@ -280,11 +280,11 @@ class EventLoop(_ourio.Loop, asyncio.SelectorEventLoop):
             return
         with memoryview(data) as view, view.cast("B") as rest:
             while sent < len(rest):
-                waiter = self._wait_writable(sock)
+                fd, waiter = sock.fileno(), self._wait_writable(sock)
                 try:
                     await waiter
                 except BaseException:
-                    self._stop_waiting(waiter)
+                    self._stop_waiting(fd, waiter)
                     raise
                 sent += self._send_now(sock, rest[sent:])
 

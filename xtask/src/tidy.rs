@@ -10,9 +10,10 @@ use anyhow::{Context, Result, bail};
 use crate::shell::{Step, root, say};
 
 /// Which of our crates a crate may use.
-const EDGES: [(&str, &[&str]); 5] = [
+const EDGES: [(&str, &[&str]); 6] = [
     ("engine", &[]),
     ("transport", &[]),
+    ("ourio", &["ourio-engine"]),
     ("python", &["ourio-engine", "ourio-transport", "ourio", "ourio-monitor"]),
     ("../benches/native", &[]),
     ("../xtask", &[]),

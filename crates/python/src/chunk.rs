@@ -1,6 +1,8 @@
 //! What waits in a write queue: a `bytes` object, which cannot change, or a copy of anything that can.
 #![expect(unsafe_code, reason = "views of Python buffers")]
 
+use std::mem::MaybeUninit;
+
 use pyo3::exceptions::{PyBufferError, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -69,6 +71,47 @@ impl Chunk {
         let bytes = unsafe { Object::from_owned(data.py(), ffi::PyBytes_FromObject(data.as_ptr())) }?;
         Ok(Self { bytes })
     }
+}
+
+unsafe extern "C" {
+    /// Public API of CPython that PyO3 does not declare.
+    fn _PyBytes_Resize(bytes: *mut *mut ffi::PyObject, size: ffi::Py_ssize_t) -> std::ffi::c_int;
+}
+
+/// A new `bytes` object that is received into: no larger than `capacity`, and as long as `receive` says.
+///
+/// # Errors
+///
+/// The outer one is Python's, out of memory; the inner one is that of `receive`.
+pub(crate) fn receive_bytes<E>(
+    py: Python<'_>,
+    capacity: usize,
+    receive: impl FnOnce(&mut [MaybeUninit<u8>]) -> Result<usize, E>,
+) -> PyResult<Result<Bound<'_, PyBytes>, E>> {
+    // SAFETY: an owned reference, or null with an error. Its bytes are not set yet, and nobody else has it.
+    let bytes = unsafe {
+        Object::from_owned(py, ffi::PyBytes_FromStringAndSize(std::ptr::null(), capacity.cast_signed()))?
+    };
+    // SAFETY: the object has room for `capacity` bytes, which may hold anything, and is ours alone.
+    let room = unsafe {
+        std::slice::from_raw_parts_mut(
+            ffi::PyBytes_AS_STRING(bytes.as_ptr()).cast_mut().cast::<MaybeUninit<u8>>(),
+            capacity,
+        )
+    };
+    let count = match receive(room) {
+        Ok(count) => count.min(capacity),
+        Err(error) => return Ok(Err(error)),
+    };
+    let mut ptr = bytes.into_ptr();
+    // SAFETY: the only reference, to an object that nobody has seen. It is replaced, or null with an error.
+    let bytes = unsafe {
+        if _PyBytes_Resize(&raw mut ptr, count.cast_signed()) < 0 {
+            return Err(PyErr::fetch(py));
+        }
+        Bound::from_owned_ptr(py, ptr)
+    };
+    Ok(Ok(bytes.cast_into::<PyBytes>()?))
 }
 
 /// A writable view of a protocol's buffer.

@@ -137,8 +137,8 @@ fn wait(py: Python<'_>, slf: &Bound<'_, Loop>, args: Args<'_>, side: Side) -> Py
 
 #[pymethods]
 impl Loop {
-    /// Ends a wait whose future nobody awaits any more.
-    fn _stop_waiting(slf: &Bound<'_, Self>, waiter: &Bound<'_, PyAny>) {
-        watch::stop_waiting(slf, waiter);
+    /// Ends a wait whose future nobody awaits any more; the number is what the socket had when it began.
+    fn _stop_waiting(slf: &Bound<'_, Self>, fd: i32, waiter: &Bound<'_, PyAny>) {
+        watch::stop_waiting(slf, fd, waiter);
     }
 }

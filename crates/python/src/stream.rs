@@ -60,6 +60,8 @@ pub(crate) struct State {
     /// 3.15: the context that the creator asked for.
     given_context: Option<Object>,
     pub(crate) habit: Cell<WriteHabit>,
+    /// Whether the last read was a large one.
+    pub(crate) reads_much: Cell<bool>,
     /// Set while the transport is in the loop's list of those that wrote.
     pub(crate) corked: Cell<bool>,
     /// Done when the write queue is empty; set by `sendfile`.
@@ -325,6 +327,7 @@ impl StreamTransport {
             read_context: RefCell::new(None),
             given_context: context.map(Object::from),
             habit: Cell::default(),
+            reads_much: Cell::new(false),
             corked: Cell::new(false),
             empty_waiter: RefCell::new(None),
         };

@@ -16,11 +16,11 @@ use pyo3::types::PyBytes;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown};
 
-use crate::chunk::{Chunk, WritableBuffer};
+use crate::chunk::{Chunk, WritableBuffer, receive_bytes};
 use crate::context;
 use crate::entry::Shared;
 use crate::error;
-use crate::event_loop::Loop;
+use crate::event_loop::{Loop, READ_MAX};
 use crate::known::known;
 use crate::method::{self, Args, Body, RawMethod};
 use crate::object::Object;
@@ -42,6 +42,9 @@ pub(crate) fn add_methods(py: Python<'_>) -> PyResult<()> {
     method::attach::<Write>(py)?;
     method::attach::<WriteLines>(py)
 }
+
+/// From here on copying costs more than allocating: after such a read the next one is made without a copy.
+const MUCH_BYTES: usize = 64 * 1024;
 
 /// Chunks per system call. The kernel's limit is 1024; beyond some dozens the call costs what it carries.
 const SLICES_MAX: usize = 64;
@@ -322,11 +325,21 @@ impl StreamTransport {
             };
         }
         let number = Number::of(&self.state.socket, py);
-        let outcome = {
+        let outcome = if self.state.reads_much.get() {
+            // Straight into the object that the protocol gets: no copy, but an allocation of the largest size.
+            receive_bytes(py, READ_MAX, |room| {
+                number
+                    .with(|fd| rustix::net::recv(fd, room, RecvFlags::empty()))
+                    .map(|((data, _), _)| data.len())
+            })?
+        } else {
             let mut scratch = event_loop.get().scratch().borrow_mut();
             let received = number.with(|fd| rustix::net::recv(fd, &mut scratch[..], RecvFlags::empty()));
             received.map(|(count, _)| PyBytes::new(py, &scratch[..count]))
         };
+        if let Ok(data) = &outcome {
+            self.state.reads_much.set(data.as_bytes().len() >= MUCH_BYTES);
+        }
         match outcome {
             Ok(data) if data.as_bytes().is_empty() => self.end_of_stream(slf, &protocol),
             Ok(data) => match protocol.call_method1(pyo3::intern!(py, "data_received"), (data,)) {

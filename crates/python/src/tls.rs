@@ -208,13 +208,14 @@ fn write(py: Python<'_>, slf: &Bound<'_, PyAny>, args: Args<'_>) -> PyResult<Obj
 
 fn writelines(py: Python<'_>, slf: &Bound<'_, PyAny>, args: Args<'_>) -> PyResult<Object> {
     let list = one_argument(py, args, "writelines", "list_of_data")?;
-    let Some(sender) = Sender::of(slf)? else { return inherited(py, slf, "writelines", &list) };
-    // An iterable may be one that can be gone through only once.
+    // First, as going through it may run code that closes the connection; and once, as it may be an iterator.
     let items = list.bind(py).try_iter()?.collect::<PyResult<Vec<_>>>()?;
-    if !items.iter().all(PyAnyMethods::is_exact_instance_of::<PyBytes>) {
+    let plain = items.iter().all(PyAnyMethods::is_exact_instance_of::<PyBytes>);
+    let sender = if plain { Sender::of(slf)? } else { None };
+    let Some(sender) = sender else {
         let items: Object = pyo3::types::PyList::new(py, items)?.into_any().into();
         return inherited(py, slf, "writelines", &items);
-    }
+    };
     let mut record = Vec::new();
     let flush = |record: &mut Vec<u8>| {
         let outcome = if record.is_empty() { Ok(()) } else { sender.send(record) };

@@ -322,17 +322,17 @@ pub(crate) fn is_read(this: &Loop, fd: i32) -> bool {
 }
 
 /// Ends the wait of a future.
-pub(crate) fn stop_waiting(slf: &Bound<'_, Loop>, future: &Bound<'_, PyAny>) {
+pub(crate) fn stop_waiting(slf: &Bound<'_, Loop>, fd: i32, future: &Bound<'_, PyAny>) {
     let this = slf.get();
     let removed = {
         let mut engine = this.engine().borrow_mut();
         let mut watchers = this.watchers().borrow_mut();
         let is_it = |listener: &Option<Listener>| matches!(listener, Some(Listener::Waiter(waiter)) if waiter.as_ptr() == future.as_ptr());
-        let found = watchers.entries.iter_mut().flatten().find_map(|(token, watcher)| match watcher {
-            Watcher::Sides { reader, .. } if is_it(reader) => Some((*token, Side::Read)),
-            Watcher::Sides { writer, .. } if is_it(writer) => Some((*token, Side::Write)),
+        let found = match watchers.by_descriptor(fd) {
+            Some((token, Watcher::Sides { reader, .. })) if is_it(reader) => Some((*token, Side::Read)),
+            Some((token, Watcher::Sides { writer, .. })) if is_it(writer) => Some((*token, Side::Write)),
             _ => None,
-        });
+        };
         found.and_then(|(token, side)| watchers.take_listener(&mut engine, token, side))
     };
     drop(removed);

@@ -1,0 +1,118 @@
+//! Context variables: inherited by a task when it is spawned, its own from then on.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// The values that are set where a task runs. Copied when it is written to while somebody else has it.
+pub(crate) type Context = Rc<BTreeMap<usize, Rc<dyn Any>>>;
+
+thread_local! {
+    static CURRENT: RefCell<Context> = RefCell::default();
+}
+
+/// The context of what runs now.
+pub(crate) fn current() -> Context {
+    CURRENT.with_borrow(Rc::clone)
+}
+
+/// Makes a context current, and returns the one that was.
+pub(crate) fn enter(context: Context) -> Context {
+    CURRENT.with_borrow_mut(|current| std::mem::replace(current, context))
+}
+
+/// A variable with a value per task.
+///
+/// A task starts with the values that were set where it was spawned; what it sets is seen by itself and by what it
+/// spawns afterwards. asyncio: `contextvars.ContextVar`.
+///
+/// ```
+/// let user = ourio::ContextVar::new("user");
+/// user.set("ann");
+/// ourio::run(async move {
+///     assert_eq!(user.get(), Some("ann"));
+///     let task = ourio::spawn(async move {
+///         user.set("bob");
+///         user.get()
+///     });
+///     assert_eq!(task.await, Ok(Some("bob")));
+///     assert_eq!(user.get(), Some("ann"));
+/// })?;
+/// # Ok::<(), ourio::Error>(())
+/// ```
+pub struct ContextVar<T> {
+    name: &'static str,
+    key: usize,
+    value: PhantomData<fn() -> T>,
+}
+
+impl<T> Clone for ContextVar<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for ContextVar<T> {}
+
+impl<T> fmt::Debug for ContextVar<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ContextVar").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// What a variable was before it was set, for [`ContextVar::reset`].
+#[derive(Debug)]
+#[must_use = "without it the earlier value is lost; drop it where that is meant"]
+pub struct ResetToken {
+    key: usize,
+    before: Option<Rc<dyn Any>>,
+}
+
+impl<T: Clone + 'static> ContextVar<T> {
+    /// A new variable. Copies of it are the same variable; another call makes another one, whatever its name.
+    pub fn new(name: &'static str) -> Self {
+        static KEYS: AtomicUsize = AtomicUsize::new(0);
+        Self { name, key: KEYS.fetch_add(1, Ordering::Relaxed), value: PhantomData }
+    }
+
+    /// The variable's name, for people.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The value that is set here; `None` if none is.
+    pub fn get(&self) -> Option<T> {
+        CURRENT.with_borrow(|current| current.get(&self.key)?.downcast_ref::<T>().cloned())
+    }
+
+    /// Sets the value from here on.
+    pub fn set(&self, value: T) {
+        drop(self.replace(value));
+    }
+
+    /// Sets the value from here on; [`ContextVar::reset`] brings the earlier one back.
+    pub fn replace(&self, value: T) -> ResetToken {
+        let value: Rc<dyn Any> = Rc::new(value);
+        let before = CURRENT.with_borrow_mut(|current| Rc::make_mut(current).insert(self.key, value));
+        ResetToken { key: self.key, before }
+    }
+
+    /// Brings back the value that the variable had before the `replace` that gave the token.
+    ///
+    /// A token of another variable changes that one.
+    pub fn reset(&self, token: ResetToken) {
+        let after = CURRENT.with_borrow_mut(|current| {
+            let current = Rc::make_mut(current);
+            match token.before {
+                Some(before) => current.insert(token.key, before),
+                None => current.remove(&token.key),
+            }
+        });
+        // Outside of the borrow: dropping a value may look at variables.
+        drop(after);
+    }
+}

@@ -1,0 +1,158 @@
+//! Awaiting several at once, with the results in the order of what was given.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future as StdFuture;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use crate::error::TaskError;
+use crate::task::{Task, TaskState};
+
+/// Awaits several tasks and gives their results in the order given; the first error ends it. asyncio: `gather`.
+///
+/// Takes a tuple of two to six tasks, or a `Vec` of tasks of one type. When it ends early, the other tasks go on, as in
+/// asyncio; a task group is what cancels them.
+///
+/// # Errors
+///
+/// The first [`TaskError`] that happens.
+pub fn gather<G: Gather>(tasks: G) -> G::Gathering {
+    tasks.gathering()
+}
+
+/// What [`gather`] takes.
+pub trait Gather {
+    /// The future of all results.
+    type Gathering: StdFuture;
+
+    /// Makes it.
+    fn gathering(self) -> Self::Gathering;
+}
+
+/// Awaits every task to its end and gives all outcomes in the order given. asyncio: `gather(return_exceptions=True)`.
+pub fn gather_all<T>(tasks: Vec<Task<T>>) -> GatherAll<T> {
+    GatherAll { countdown: Countdown::over(&tasks), tasks }
+}
+
+/// What [`gather_all`] gives.
+#[derive(Debug)]
+#[must_use = "nothing is awaited until it is"]
+pub struct GatherAll<T> {
+    tasks: Vec<Task<T>>,
+    countdown: Rc<Countdown>,
+}
+
+impl<T> Unpin for GatherAll<T> {}
+
+impl<T> StdFuture for GatherAll<T> {
+    type Output = Vec<Result<T, TaskError>>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if self.countdown.left.get() > 0 {
+            self.countdown.waits(context, Until::All);
+            return Poll::Pending;
+        }
+        Poll::Ready(self.tasks.drain(..).map(|task| task.take_outcome()).collect())
+    }
+}
+
+/// How many of several tasks are not done. Asking each of them at every wake-up would take the square of their number.
+#[derive(Debug, Default)]
+struct Countdown {
+    left: Cell<usize>,
+    /// The first task that gave no result, by its place.
+    failed: Cell<Option<usize>>,
+    waiter: RefCell<Option<(Waker, Until)>>,
+}
+
+/// What somebody waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Until {
+    All,
+    AllOrOneHasFailed,
+}
+
+impl Countdown {
+    fn over<T>(tasks: &[Task<T>]) -> Rc<Self> {
+        let this = Rc::new(Self { left: Cell::new(tasks.len()), ..Self::default() });
+        for (place, task) in tasks.iter().enumerate() {
+            let countdown = Rc::clone(&this);
+            task.add_done_callback(move |state| countdown.count(place, state));
+        }
+        this
+    }
+
+    fn count(&self, place: usize, state: TaskState) {
+        self.left.set(self.left.get() - 1);
+        let failed = state != TaskState::Finished;
+        if failed && self.failed.get().is_none() {
+            self.failed.set(Some(place));
+        }
+        let wakes = |until| self.left.get() == 0 || (failed && until == Until::AllOrOneHasFailed);
+        let waiter = self.waiter.take();
+        match waiter {
+            Some((waker, until)) if wakes(until) => waker.wake(),
+            waiter => drop(self.waiter.replace(waiter)),
+        }
+    }
+
+    fn waits(&self, context: &Context<'_>, until: Until) {
+        let before = self.waiter.replace(Some((context.waker().clone(), until)));
+        drop(before);
+    }
+}
+
+impl<T: 'static> Gather for Vec<Task<T>> {
+    type Gathering = Pin<Box<dyn StdFuture<Output = Result<Vec<T>, TaskError>>>>;
+
+    fn gathering(self) -> Self::Gathering {
+        let mut tasks = self;
+        let countdown = Countdown::over(&tasks);
+        Box::pin(std::future::poll_fn(move |context| {
+            if let Some(place) = countdown.failed.get() {
+                return Poll::Ready(tasks.swap_remove(place).take_outcome().map(|value| vec![value]));
+            }
+            if countdown.left.get() > 0 {
+                countdown.waits(context, Until::AllOrOneHasFailed);
+                return Poll::Pending;
+            }
+            Poll::Ready(tasks.drain(..).map(|task| task.take_outcome()).collect())
+        }))
+    }
+}
+
+macro_rules! gather_tuple {
+    ($($type:ident $task:ident $value:ident),+) => {
+        impl<$($type: 'static),+> Gather for ($(Task<$type>,)+) {
+            type Gathering = Pin<Box<dyn StdFuture<Output = Result<($($type,)+), TaskError>>>>;
+
+            fn gathering(self) -> Self::Gathering {
+                let ($(mut $task,)+) = self;
+                $(let mut $value: Option<$type> = None;)+
+                Box::pin(std::future::poll_fn(move |context| {
+                    $(
+                        if $value.is_none()
+                            && let Poll::Ready(ended) = Pin::new(&mut $task).poll(context)
+                        {
+                            $value = Some(ended?);
+                        }
+                    )+
+                    match ($($value.take(),)+) {
+                        ($(Some($value),)+) => Poll::Ready(Ok(($($value,)+))),
+                        taken => {
+                            ($($value,)+) = taken;
+                            Poll::Pending
+                        }
+                    }
+                }))
+            }
+        }
+    };
+}
+
+gather_tuple!(A a va, B b vb);
+gather_tuple!(A a va, B b vb, C c vc);
+gather_tuple!(A a va, B b vb, C c vc, D d vd);
+gather_tuple!(A a va, B b vb, C c vc, D d vd, E e ve);
+gather_tuple!(A a va, B b vb, C c vc, D d vd, E e ve, F f vf);
