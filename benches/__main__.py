@@ -40,7 +40,7 @@ def measure(group, case, name, scale):
     """One run in a process of its own; None if the loop cannot do it."""
     command = [sys.executable, str(HERE), "--child", group, case, name, str(scale)]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
     except subprocess.TimeoutExpired:
         return None
     return json.loads(done.stdout) if done.returncode == 0 and done.stdout else None

@@ -93,6 +93,14 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Count the instructions of Ourio's own library per operation, and compare with benches/instructions.json.
+    Instructions {
+        #[command(flatten)]
+        python: PythonChoice,
+        /// Write down what is measured as what is expected.
+        #[arg(long)]
+        update: bool,
+    },
     /// Everything that a submission must pass, on every interpreter given.
     Ci {
         /// Also run the Python tests on these interpreters; with --full, by default on each of the path.
@@ -174,11 +182,17 @@ fn run(command: Command) -> Result<()> {
             shell::Step::cargo().args(build).run()?;
             shell::python(&environment, "benches").args(arguments).run()
         }
+        Command::Instructions { python, update } => {
+            let environment = Environment::for_choice(python.python.as_deref())?;
+            let update = update.then_some("--update");
+            shell::python(&environment, "benches/instructions.py").args(update).run()
+        }
         Command::Ci { pythons, full } => {
             let pythons = if full && pythons.is_empty() { environment::on_the_path() } else { pythons };
             lint::run()?;
             tidy::run()?;
             test::run(None, None, &[])?;
+            shell::python(&Environment::for_choice(None)?, "benches/instructions.py").run()?;
             for python in pythons {
                 test::run(Some(&python), Some(test::Part::Python), &[])?;
                 if full {
