@@ -168,7 +168,9 @@ impl EventLoop {
         let waker = Waker::from(main);
         let mut future = pin!(future);
         let mut outcome = None;
-        self.drive(|| {
+        // asyncio: the main task has a copy of the context, so that what it sets ends with it.
+        let outer = context::enter(context::current());
+        let driven = self.drive(|| {
             let mut context = Context::from_waker(&waker);
             match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut context))) {
                 Ok(Poll::Pending) => false,
@@ -181,7 +183,9 @@ impl EventLoop {
                     true
                 }
             }
-        })?;
+        });
+        drop(context::enter(outer));
+        driven?;
         outcome.unwrap_or(Err(Error::Stopped))
     }
 

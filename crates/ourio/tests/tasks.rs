@@ -379,6 +379,7 @@ fn context_variables_are_inherited_and_then_apart() {
         assert_eq!(variable.get(), Some(3));
     })
     .expect("a loop");
+    assert_eq!(variable.get(), None, "what the main future sets ends with it");
 }
 
 #[test]
