@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::insight::Deadlock;
+
 /// The crate's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -19,6 +21,10 @@ pub enum Error {
     System(ourio_engine::Error),
     /// The main future panicked.
     Panicked(Panicked),
+    /// The main future was cancelled, as its task or by a signal.
+    Cancelled(Cancelled),
+    /// The main future and every task wait for what can never happen.
+    Deadlock(Deadlock),
 }
 
 impl fmt::Display for Error {
@@ -29,6 +35,8 @@ impl fmt::Display for Error {
             Self::Stopped => f.write_str("the event loop was stopped before the future was done"),
             Self::System(error) => error.fmt(f),
             Self::Panicked(panicked) => panicked.fmt(f),
+            Self::Cancelled(cancelled) => cancelled.fmt(f),
+            Self::Deadlock(deadlock) => deadlock.fmt(f),
         }
     }
 }

@@ -1,90 +1,24 @@
-//! `EventLoop`: the engine's host for Rust tasks. One loop, one thread at a time.
+//! `EventLoop`: one loop, one thread at a time; how it is built and run, and what is called by it.
 
-use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::Future as StdFuture;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
-use std::pin::pin;
+use std::os::fd::{AsFd, AsRawFd};
+use std::panic::Location;
+use std::pin::{Pin, pin};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use ourio_engine::{Engine, Event, Patience, Remote, Time, TimerId};
-use slab::Slab;
+use ourio_engine::{Clock, Engine, PoolLimits, Schedule, SimulatedClock, Time, TimerId};
 
 use crate::context;
-use crate::error::{Cancelled, Error, Panicked, Result, TaskError};
-use crate::task::{Slot, Task, TaskId, TaskInfo, TaskState, TaskWaker, panicked};
-
-/// What the engine schedules. Everything that is not `Send` is named by its place, so that an entry may come from any
-/// thread.
-pub(crate) enum Entry {
-    Task(TaskId),
-    /// The future that the loop was started with.
-    Main,
-    /// A timer that wakes somebody.
-    Wake(Waker),
-    Call(CallId),
-    Remote(Box<dyn FnOnce() + Send>),
-    /// Something that nobody here has asked for yet: a descriptor, a signal, a child.
-    Unasked,
-}
-
-impl From<Event> for Entry {
-    fn from(_event: Event) -> Self {
-        Self::Unasked
-    }
-}
-
-type Callback = Box<dyn FnOnce()>;
-
-/// Names a callback of a loop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct CallId {
-    place: usize,
-    serial: u64,
-}
-
-thread_local! {
-    /// The loop that runs in this thread.
-    static RUNNING: RefCell<Option<Rc<Inner>>> = const { RefCell::new(None) };
-}
-
-/// The loop that runs in this thread.
-///
-/// # Panics
-///
-/// If there is none; asyncio: "no running event loop".
-#[track_caller]
-pub(crate) fn running() -> Rc<Inner> {
-    match RUNNING.with_borrow(Clone::clone) {
-        Some(running) => running,
-        None => panic!("no running event loop"),
-    }
-}
-
-pub(crate) fn with_running<T>(body: impl FnOnce(&Inner) -> T) -> Option<T> {
-    let running = RUNNING.try_with(|running| running.borrow().clone()).ok().flatten()?;
-    Some(body(&running))
-}
-
-/// Puts an entry into a loop's queue: directly in the thread in which that loop runs, through its inbox elsewhere.
-pub(crate) fn enqueue(loop_id: u64, remote: &Remote<Entry>, entry: Entry) {
-    let mut entry = Some(entry);
-    with_running(|running| {
-        if running.id == loop_id
-            && let Some(entry) = entry.take()
-        {
-            running.engine.borrow_mut().schedule(entry);
-        }
-    });
-    if let Some(entry) = entry {
-        // A loop that is closed wakes nobody.
-        drop(remote.send(entry));
-    }
-}
+use crate::error::{Cancelled, Error, Result, TaskError};
+use crate::inner::{CallId, Entry, Inner, Main, RemoteCall};
+use crate::insight::{OnDeadlock, SlowPoll};
+use crate::running::{self, Entered};
+use crate::table::Door;
+use crate::task::Task;
 
 /// Runs a future to its end on a loop of its own. asyncio: `asyncio.run`.
 ///
@@ -93,7 +27,9 @@ pub(crate) fn enqueue(loop_id: u64, remote: &Remote<Entry>, entry: Entry) {
 /// # Errors
 ///
 /// [`Error::Running`] inside of another loop, [`Error::System`] if the kernel refuses a loop, [`Error::Panicked`] if
-/// the future panics.
+/// the future panics, [`Error::Deadlock`] if it and every task wait for what can never happen,
+/// [`Error::Cancelled`] if the future's own task was cancelled.
+#[track_caller]
 pub fn run<T>(future: impl StdFuture<Output = T>) -> Result<T> {
     EventLoop::new()?.run_until_complete(future)
 }
@@ -107,20 +43,7 @@ pub fn run<T>(future: impl StdFuture<Output = T>) -> Result<T> {
 ///
 /// A loop is not `Send`. Other threads reach it through a [`LoopHandle`], and by waking its tasks.
 pub struct EventLoop {
-    inner: Rc<Inner>,
-}
-
-pub(crate) struct Inner {
-    id: u64,
-    engine: RefCell<Engine<Entry>>,
-    remote: Remote<Entry>,
-    tasks: RefCell<Slab<Slot>>,
-    calls: RefCell<Slab<(u64, Callback)>>,
-    /// Numbers tasks and callbacks, so that a place that is used again is not mistaken.
-    serials: Cell<u64>,
-    current: Cell<Option<TaskId>>,
-    stopping: Cell<bool>,
-    closed: Cell<bool>,
+    pub(crate) inner: Rc<Inner>,
 }
 
 impl fmt::Debug for EventLoop {
@@ -133,6 +56,68 @@ impl fmt::Debug for EventLoop {
     }
 }
 
+/// Chooses how a loop behaves.
+#[derive(Debug, Default)]
+#[must_use = "nothing is built until it is"]
+pub struct LoopBuilder {
+    debug: bool,
+    slow_after: Option<Duration>,
+    on_deadlock: OnDeadlock,
+    threads: Option<usize>,
+    pub(crate) clock: Option<SimulatedClock>,
+    pub(crate) schedule: Schedule,
+}
+
+impl LoopBuilder {
+    /// Reports steps of tasks that take 100 ms or longer. asyncio: `debug=True`.
+    pub fn debug(mut self, debug: bool) -> Self {
+        self.debug = debug;
+        self
+    }
+
+    /// Reports steps of tasks that take this long or longer. asyncio: `slow_callback_duration`.
+    pub fn slow_callback_duration(mut self, limit: Duration) -> Self {
+        self.slow_after = Some(limit);
+        self
+    }
+
+    /// What happens when every task waits for what can never happen.
+    pub fn on_deadlock(mut self, on_deadlock: OnDeadlock) -> Self {
+        self.on_deadlock = on_deadlock;
+        self
+    }
+
+    /// How many threads [`to_thread`](crate::to_thread) may use at most; at least one. Ahead of it, what asyncio's
+    /// executor has: `min(32, cpus + 4)`.
+    pub fn blocking_threads(mut self, threads: usize) -> Self {
+        self.threads = Some(threads);
+        self
+    }
+
+    /// Makes the loop.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::System`] if the process is out of descriptors or memory.
+    pub fn build(self) -> Result<EventLoop> {
+        let clock = self.clock.map_or(Clock::Real, Clock::Simulated);
+        let engine: Engine<Entry> = Engine::builder().clock(clock).schedule(self.schedule).build()?;
+        let built = EventLoop { inner: Inner::new(engine) };
+        built.set_debug(self.debug);
+        if self.slow_after.is_some() {
+            built.inner.slow_after.set(self.slow_after);
+        }
+        built.inner.on_deadlock.set(self.on_deadlock);
+        if let Some(threads) = self.threads {
+            built.inner.limit_pool(PoolLimits { threads, ..PoolLimits::default() });
+        }
+        Ok(built)
+    }
+}
+
+/// asyncio: `slow_callback_duration`.
+const SLOW_AFTER: Duration = Duration::from_millis(100);
+
 impl EventLoop {
     /// A loop on the kernel's clock and poller.
     ///
@@ -140,51 +125,43 @@ impl EventLoop {
     ///
     /// [`Error::System`] if the process is out of descriptors or memory.
     pub fn new() -> Result<Self> {
-        static IDS: AtomicU64 = AtomicU64::new(0);
-        let engine: Engine<Entry> = Engine::new()?;
-        let inner = Inner {
-            id: IDS.fetch_add(1, Ordering::Relaxed),
-            remote: engine.remote(),
-            engine: RefCell::new(engine),
-            tasks: RefCell::default(),
-            calls: RefCell::default(),
-            serials: Cell::new(0),
-            current: Cell::new(None),
-            stopping: Cell::new(false),
-            closed: Cell::new(false),
-        };
-        Ok(Self { inner: Rc::new(inner) })
+        Self::builder().build()
+    }
+
+    /// Chooses how a loop behaves.
+    pub fn builder() -> LoopBuilder {
+        LoopBuilder::default()
     }
 
     /// Runs until the future is done, and gives its result. The loop can be run again.
     ///
+    /// The future is a task like any other ([`current_task`](crate::current_task)), except that it may borrow.
+    ///
     /// # Errors
     ///
     /// [`Error::Running`], [`Error::Closed`], [`Error::Stopped`] if [`stop`](EventLoop::stop) ends it first,
-    /// [`Error::System`] if the kernel refuses to wait, [`Error::Panicked`].
+    /// [`Error::System`] if the kernel refuses to wait, [`Error::Panicked`], [`Error::Cancelled`],
+    /// [`Error::Deadlock`]. The future is dropped in any case.
+    #[track_caller]
     pub fn run_until_complete<T>(&self, future: impl StdFuture<Output = T>) -> Result<T> {
-        let main = Arc::new(MainWaker { loop_id: self.inner.id, remote: self.inner.remote.clone() });
-        main.wake_by_ref();
-        let waker = Waker::from(main);
-        let mut future = pin!(future);
-        let mut outcome = None;
-        // asyncio: the main task has a copy of the context, so that what it sets ends with it.
-        let outer = context::enter(context::current());
-        let driven = self.drive(|| {
-            let mut context = Context::from_waker(&waker);
-            match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut context))) {
-                Ok(Poll::Pending) => false,
-                Ok(Poll::Ready(value)) => {
-                    outcome = Some(Ok(value));
-                    true
-                }
-                Err(payload) => {
-                    outcome = Some(Err(Error::Panicked(Panicked::new(&*payload))));
-                    true
-                }
-            }
-        });
+        let inner = &self.inner;
+        if inner.closed.get() {
+            return Err(Error::Closed);
+        }
+        let entered = Entered::enter(inner)?;
+        // Its context is a copy, so that what it sets ends with it.
+        let id = inner.insert(None, None, Location::caller(), false);
+        inner.engine.borrow_mut().schedule(Entry::Task(id));
+        let mut main = MainFuture { future: pin!(Some(future)), outcome: None };
+        let driven = inner.drive(Some((id, &mut main)));
+        let outcome = main.outcome.take();
+        // In its context, and while the loop still runs: destructors may look at both.
+        let context = inner.look(id, |slot| slot.context.take()).flatten();
+        let outer = context::enter(context.unwrap_or_default());
+        let dropped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| main.future.set(None)));
         drop(context::enter(outer));
+        drop((entered, dropped));
+        inner.remove(id);
         driven?;
         outcome.unwrap_or(Err(Error::Stopped))
     }
@@ -195,7 +172,11 @@ impl EventLoop {
     ///
     /// As [`run_until_complete`](EventLoop::run_until_complete).
     pub fn run_forever(&self) -> Result<()> {
-        self.drive(|| false)
+        if self.inner.closed.get() {
+            return Err(Error::Closed);
+        }
+        let _entered = Entered::enter(&self.inner)?;
+        self.inner.drive(None)
     }
 
     /// Ends the run after the turn that is under way; before a run, after its first turn.
@@ -205,7 +186,7 @@ impl EventLoop {
 
     /// Whether it runs, in this thread.
     pub fn is_running(&self) -> bool {
-        with_running(|running| running.id == self.inner.id).unwrap_or(false)
+        running::with(|running| Rc::ptr_eq(running, &self.inner)).unwrap_or(false)
     }
 
     /// Whether it is closed.
@@ -213,7 +194,7 @@ impl EventLoop {
         self.inner.closed.get()
     }
 
-    /// Drops every task and callback. Nothing can be run afterwards.
+    /// Drops every task and callback. Nothing can be run afterwards. Waits for blocking calls that are under way.
     ///
     /// # Errors
     ///
@@ -228,51 +209,88 @@ impl EventLoop {
 
     /// The loop's time: seconds of no particular origin, never going back.
     pub fn time(&self) -> Duration {
-        Duration::from_nanos(self.inner.engine.borrow().now().as_nanos())
+        Duration::from_nanos(self.inner.now().as_nanos())
     }
 
-    /// Runs a future as a task of this loop, which need not run yet.
+    /// Whether steps of tasks are timed; those of 100 ms or more are then reported.
+    pub fn set_debug(&self, debug: bool) {
+        self.inner.slow_after.set(debug.then_some(SLOW_AFTER));
+    }
+
+    /// Calls a function with every slow step, in place of printing it to standard error.
+    pub fn on_slow_poll(&self, tell: impl Fn(&SlowPoll) + 'static) {
+        self.inner.on_slow.replace(Some(Rc::new(tell)));
+    }
+
+    /// Runs a future as a task of this loop, which need not run yet. asyncio: `loop.create_task`.
     #[track_caller]
     pub fn spawn<T: 'static>(&self, future: impl StdFuture<Output = T> + 'static) -> Task<T> {
         self.inner.spawn_at(future, None, Location::caller())
     }
 
-    /// Calls a function in the next turn, first in, first out.
+    /// Calls a function in the next turn, first in, first out, in a copy of the context of whoever asks.
     pub fn call_soon(&self, callback: impl FnOnce() + 'static) -> Handle {
-        let id = self.inner.keep(Box::new(callback));
-        self.inner.engine.borrow_mut().schedule(Entry::Call(id));
-        Handle { inner: Rc::downgrade(&self.inner), id, timer: None }
+        soon(&self.inner, callback)
     }
 
     /// Calls a function after a delay, never before.
     pub fn call_later(&self, delay: Duration, callback: impl FnOnce() + 'static) -> Handle {
-        let id = self.inner.keep(Box::new(callback));
-        let timer = self.inner.schedule_after(delay, Entry::Call(id));
-        Handle { inner: Rc::downgrade(&self.inner), id, timer: Some(timer) }
+        at(&self.inner, self.inner.now().saturating_add(delay), callback)
+    }
+
+    /// Calls a function at a time of this loop's clock ([`EventLoop::time`]), never before.
+    pub fn call_at(&self, when: Duration, callback: impl FnOnce() + 'static) -> Handle {
+        at(&self.inner, Time::ZERO.saturating_add(when), callback)
+    }
+
+    /// Calls a function whenever a descriptor is readable. An earlier one of the same descriptor is replaced.
+    ///
+    /// It is called at every turn for as long as there is something to read. [`EventLoop::remove_reader`] must come
+    /// before the descriptor is closed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::System`] if the descriptor cannot be polled, as a regular file cannot.
+    pub fn add_reader(&self, fd: impl AsFd, callback: impl FnMut() + 'static) -> Result<()> {
+        self.inner.add_callback(fd.as_fd().as_raw_fd(), crate::net::Side::Read, Box::new(callback))
+    }
+
+    /// Ends [`EventLoop::add_reader`]; false if there was none.
+    pub fn remove_reader(&self, fd: impl AsFd) -> bool {
+        self.inner.remove_callback(fd.as_fd().as_raw_fd(), crate::net::Side::Read)
+    }
+
+    /// Calls a function whenever a descriptor is writable, as [`EventLoop::add_reader`] does for readable ones.
+    ///
+    /// # Errors
+    ///
+    /// As [`EventLoop::add_reader`].
+    pub fn add_writer(&self, fd: impl AsFd, callback: impl FnMut() + 'static) -> Result<()> {
+        self.inner.add_callback(fd.as_fd().as_raw_fd(), crate::net::Side::Write, Box::new(callback))
+    }
+
+    /// Ends [`EventLoop::add_writer`]; false if there was none.
+    pub fn remove_writer(&self, fd: impl AsFd) -> bool {
+        self.inner.remove_callback(fd.as_fd().as_raw_fd(), crate::net::Side::Write)
+    }
+
+    /// Calls a function whenever a signal arrives. An earlier one of the same signal is replaced.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::System`] for a signal that the kernel does not know, or that cannot be caught.
+    pub fn add_signal_handler(&self, signal: i32, callback: impl FnMut() + 'static) -> Result<()> {
+        self.inner.set_signal_handler(signal, Box::new(callback))
+    }
+
+    /// Ends [`EventLoop::add_signal_handler`]; false if there was none.
+    pub fn remove_signal_handler(&self, signal: i32) -> bool {
+        self.inner.remove_signal_handler(signal)
     }
 
     /// A handle for other threads.
     pub fn handle(&self) -> LoopHandle {
-        LoopHandle { remote: self.inner.remote.clone() }
-    }
-
-    fn drive(&self, mut main: impl FnMut() -> bool) -> Result<()> {
-        let inner = &self.inner;
-        if inner.closed.get() {
-            return Err(Error::Closed);
-        }
-        let _entered = Entered::enter(inner)?;
-        inner.engine.borrow_mut().poll_soon();
-        let outcome = loop {
-            match inner.turn(&mut main) {
-                Ok(true) => break Ok(()),
-                Ok(false) if inner.stopping.get() => break Ok(()),
-                Ok(false) => {}
-                Err(error) => break Err(error),
-            }
-        };
-        inner.stopping.set(false);
-        outcome
+        LoopHandle { door: Arc::clone(&self.inner.door), _counted: Arc::clone(&self.inner.handles) }
     }
 }
 
@@ -282,244 +300,84 @@ impl Drop for EventLoop {
     }
 }
 
-/// The thread's running loop, for as long as this lives.
-struct Entered;
-
-impl Entered {
-    fn enter(inner: &Rc<Inner>) -> Result<Self> {
-        RUNNING.with_borrow_mut(|running| {
-            if running.is_some() {
-                return Err(Error::Running);
-            }
-            *running = Some(Rc::clone(inner));
-            Ok(Self)
-        })
-    }
+struct MainFuture<'a, F: StdFuture> {
+    future: Pin<&'a mut Option<F>>,
+    outcome: Option<Result<F::Output>>,
 }
 
-impl Drop for Entered {
-    fn drop(&mut self) {
-        let before = RUNNING.take();
-        drop(before);
-    }
-}
-
-impl Inner {
-    /// One turn; whether the main future is done.
-    fn turn(&self, main: &mut impl FnMut() -> bool) -> Result<bool> {
-        let wait = {
-            let mut engine = self.engine.borrow_mut();
-            let now = engine.turn_time();
-            let patience = if self.stopping.get() { Patience::Poll } else { Patience::Block };
-            if engine.begin_without_poll(now) { None } else { Some(engine.prepare(now, patience)) }
-        };
-        if let Some(wait) = wait {
-            let events = wait.block()?;
-            let mut engine = self.engine.borrow_mut();
-            let now = engine.now();
-            engine.absorb(events, now);
-        }
-        let mut done = false;
-        loop {
-            let entry = self.engine.borrow_mut().next();
-            match entry {
-                None => return Ok(done),
-                Some(Entry::Main) => done = done || main(),
-                Some(Entry::Task(id)) => self.step(id),
-                Some(Entry::Wake(waker)) => waker.wake(),
-                Some(Entry::Call(id)) => self.call(id),
-                Some(Entry::Remote(callback)) => report_panic(callback),
-                Some(Entry::Unasked) => {}
+impl<F: StdFuture> Main for MainFuture<'_, F> {
+    fn drive(&mut self, context: &mut Context<'_>) -> bool {
+        let Some(future) = self.future.as_mut().as_pin_mut() else { return true };
+        match future.poll(context) {
+            Poll::Pending => false,
+            Poll::Ready(value) => {
+                self.outcome = Some(Ok(value));
+                true
             }
         }
     }
 
-    /// Drives a task one step.
-    fn step(&self, id: TaskId) {
-        let taken = {
-            let mut tasks = self.tasks.borrow_mut();
-            let slot = tasks.get_mut(id.place).filter(|slot| slot.serial == id.serial);
-            slot.and_then(|slot| {
-                slot.waker.leave_queue();
-                let body = slot.body.take()?;
-                let context = slot.context.take().unwrap_or_default();
-                Some((body, context, Rc::clone(&slot.core), Arc::clone(&slot.waker)))
-            })
-        };
-        let Some((mut body, context, core, waker)) = taken else { return };
-        if let Some(cancelled) = core.cancellation() {
-            self.end(id);
-            drop_body(body, context);
-            core.fail(TaskError::Cancelled(cancelled));
-            return;
-        }
-        core.set_state(TaskState::Running);
-        let outer = context::enter(context);
-        let before = self.current.replace(Some(id));
-        let waker = Waker::from(waker);
-        let polled = catch_unwind(AssertUnwindSafe(|| body.as_mut().poll(&mut Context::from_waker(&waker))));
-        self.current.set(before);
-        let context = context::enter(outer);
-        match polled {
-            Ok(Poll::Pending) => {
-                core.set_state(TaskState::Suspended);
-                if let Some(slot) = self.tasks.borrow_mut().get_mut(id.place) {
-                    slot.body = Some(body);
-                    slot.context = Some(context);
-                }
-                if core.cancellation().is_some() {
-                    // It has cancelled itself: nobody may be left to wake it.
-                    waker.wake();
-                }
-            }
-            Ok(Poll::Ready(())) => {
-                self.end(id);
-                drop_body(body, context);
-            }
-            Err(payload) => {
-                self.end(id);
-                drop_body(body, context);
-                core.fail(panicked(&*payload));
-            }
-        }
-    }
-
-    /// Gives a task's place free.
-    fn end(&self, id: TaskId) {
-        let slot = self.tasks.borrow_mut().try_remove(id.place);
-        drop(slot);
-    }
-
-    fn call(&self, id: CallId) {
-        if let Some(callback) = self.forget(id) {
-            report_panic(callback);
-        }
-    }
-
-    fn keep(&self, callback: Callback) -> CallId {
-        let serial = self.next_serial();
-        CallId { place: self.calls.borrow_mut().insert((serial, callback)), serial }
-    }
-
-    fn forget(&self, id: CallId) -> Option<Callback> {
-        let mut calls = self.calls.borrow_mut();
-        calls.get(id.place).filter(|(serial, _)| *serial == id.serial)?;
-        calls.try_remove(id.place).map(|(_, callback)| callback)
-    }
-
-    fn next_serial(&self) -> u64 {
-        self.serials.set(self.serials.get() + 1);
-        self.serials.get()
-    }
-
-    pub(crate) fn spawn_at<T: 'static>(
-        &self,
-        future: impl StdFuture<Output = T> + 'static,
-        name: Option<String>,
-        spawned_at: &'static Location<'static>,
-    ) -> Task<T> {
-        let serial = self.next_serial();
-        let (task, core, body) = Task::new(future, name, serial, spawned_at);
-        if self.closed.get() {
-            core.fail(TaskError::Cancelled(Cancelled { message: Some("the event loop is closed".into()) }));
-            return task;
-        }
-        let mut tasks = self.tasks.borrow_mut();
-        let entry = tasks.vacant_entry();
-        let id = TaskId { place: entry.key(), serial };
-        let waker = Arc::new(TaskWaker::new(id, self.id, self.remote.clone()));
-        entry.insert(Slot {
-            body: Some(body),
-            core,
-            waker: Arc::clone(&waker),
-            context: Some(context::current()),
-            serial,
-        });
-        drop(tasks);
-        task.set_waker(Waker::from(Arc::clone(&waker)));
-        // Before a run too, in which case it waits in the queue.
-        waker.mark_queued();
-        self.engine.borrow_mut().schedule(Entry::Task(id));
-        task
-    }
-
-    pub(crate) fn now(&self) -> Time {
-        self.engine.borrow().now()
-    }
-
-    pub(crate) fn wake_at(&self, deadline: Time, waker: Waker) -> TimerId {
-        self.engine.borrow_mut().schedule_at(deadline, Entry::Wake(waker))
-    }
-
-    fn schedule_after(&self, delay: Duration, entry: Entry) -> TimerId {
-        let mut engine = self.engine.borrow_mut();
-        let deadline = engine.now().saturating_add(delay);
-        engine.schedule_at(deadline, entry)
-    }
-
-    pub(crate) fn cancel_timer(&self, timer: TimerId) {
-        let entry = self.engine.borrow_mut().cancel(timer);
-        drop(entry);
-    }
-
-    pub(crate) fn current_task(&self) -> Option<TaskInfo> {
-        let id = self.current.get()?;
-        let tasks = self.tasks.borrow();
-        tasks.get(id.place).filter(|slot| slot.serial == id.serial).map(|slot| slot.core.info())
-    }
-
-    pub(crate) fn all_tasks(&self) -> Vec<TaskInfo> {
-        let tasks = self.tasks.borrow();
-        tasks.iter().map(|(_, slot)| slot.core.info()).filter(|info| !info.state.is_done()).collect()
-    }
-
-    /// Drops everything, tasks first: their destructors may still look at the loop.
-    fn close(&self) {
-        if self.closed.replace(true) {
-            return;
-        }
-        loop {
-            // One at a time: a destructor may spawn, which is refused, or cancel another.
-            let mut tasks = self.tasks.borrow_mut();
-            let Some(place) = tasks.iter().next().map(|(place, _)| place) else { break };
-            let slot = tasks.remove(place);
-            drop(tasks);
-            let message = Some("the event loop is closed".to_owned());
-            drop_body(slot.body, slot.context.unwrap_or_default());
-            slot.core.fail(TaskError::Cancelled(Cancelled { message }));
-        }
-        let calls = self.calls.take();
-        let entries = self.engine.borrow_mut().close();
-        drop((calls, entries));
+    fn fail(&mut self, error: TaskError) {
+        self.outcome = Some(Err(match error {
+            TaskError::Cancelled(cancelled) => Error::Cancelled(cancelled),
+            TaskError::Panicked(panicked) => Error::Panicked(panicked),
+        }));
     }
 }
 
-/// Drops what a task was made of, in its own context; a destructor's panic stays here.
-fn drop_body<T>(body: T, context: context::Context) {
-    let outer = context::enter(context);
-    report_panic(move || drop(body));
-    drop(context::enter(outer));
+/// Calls a function in the next turn of the loop that runs in this thread. asyncio: `get_running_loop().call_soon`.
+///
+/// # Panics
+///
+/// If no loop runs in this thread.
+#[track_caller]
+pub fn call_soon(callback: impl FnOnce() + 'static) -> Handle {
+    soon(&running::expect(), callback)
 }
 
-/// A callback's panic is the panic hook's to report, and ends nothing but the callback.
-fn report_panic(callback: impl FnOnce()) {
-    drop(catch_unwind(AssertUnwindSafe(callback)));
+/// Calls a function after a delay, on the loop that runs in this thread.
+///
+/// # Panics
+///
+/// If no loop runs in this thread.
+#[track_caller]
+pub fn call_later(delay: Duration, callback: impl FnOnce() + 'static) -> Handle {
+    let inner = running::expect();
+    let when = inner.now().saturating_add(delay);
+    at(&inner, when, callback)
 }
 
-/// Wakes the future that the loop was started with.
-struct MainWaker {
-    loop_id: u64,
-    remote: Remote<Entry>,
+/// The time of the loop that runs in this thread. asyncio: `get_running_loop().time()`.
+///
+/// # Panics
+///
+/// If no loop runs in this thread.
+#[track_caller]
+pub fn time() -> Duration {
+    Duration::from_nanos(running::expect().now().as_nanos())
 }
 
-impl Wake for MainWaker {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
+/// A handle of the loop that runs in this thread, for other threads.
+///
+/// # Panics
+///
+/// If no loop runs in this thread.
+#[track_caller]
+pub fn running_loop() -> LoopHandle {
+    let inner = running::expect();
+    LoopHandle { door: Arc::clone(&inner.door), _counted: Arc::clone(&inner.handles) }
+}
 
-    fn wake_by_ref(self: &Arc<Self>) {
-        enqueue(self.loop_id, &self.remote, Entry::Main);
-    }
+fn soon(inner: &Rc<Inner>, callback: impl FnOnce() + 'static) -> Handle {
+    let id = inner.keep(Box::new(callback));
+    inner.engine.borrow_mut().schedule(Entry::Call(id));
+    Handle { inner: Rc::downgrade(inner), id, timer: None }
+}
+
+fn at(inner: &Rc<Inner>, when: Time, callback: impl FnOnce() + 'static) -> Handle {
+    let id = inner.keep(Box::new(callback));
+    let timer = inner.schedule_at(when, Entry::Call(id));
+    Handle { inner: Rc::downgrade(inner), id, timer: Some(timer) }
 }
 
 /// A scheduled callback. Dropping it changes nothing.
@@ -538,19 +396,17 @@ impl fmt::Debug for Handle {
 impl Handle {
     /// Takes the callback back; false if it has run, or was taken back before.
     pub fn cancel(&self) -> bool {
-        let Some(inner) = self.inner.upgrade() else { return false };
-        if let Some(timer) = self.timer {
-            inner.cancel_timer(timer);
-        }
-        let callback = inner.forget(self.id);
-        callback.is_some()
+        self.inner.upgrade().is_some_and(|inner| inner.take_back(self.id, self.timer))
     }
 }
 
 /// A loop as other threads see it.
+///
+/// While one exists, the loop cannot tell that its tasks are deadlocked: somebody might still call.
 #[derive(Clone)]
 pub struct LoopHandle {
-    remote: Remote<Entry>,
+    door: Arc<Door>,
+    _counted: Arc<()>,
 }
 
 impl fmt::Debug for LoopHandle {
@@ -566,6 +422,50 @@ impl LoopHandle {
     ///
     /// [`Error::Closed`] if the loop is closed; the function is dropped.
     pub fn call_soon_threadsafe(&self, callback: impl FnOnce() + Send + 'static) -> Result<()> {
-        self.remote.send(Entry::Remote(Box::new(callback))).map_err(|_| Error::Closed)
+        let call = Entry::Remote(Box::new(RemoteCall(Box::new(callback))));
+        self.door.remote.send(call).map_err(|_| Error::Closed)
+    }
+
+    /// Runs a future on the loop from another thread, which may wait for its outcome. asyncio:
+    /// `run_coroutine_threadsafe`.
+    ///
+    /// The function makes the future in the loop's thread, so that the future itself need not be `Send`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`] if the loop is closed.
+    pub fn run_threadsafe<T, F>(&self, make: impl FnOnce() -> F + Send + 'static) -> Result<Outcome<T>>
+    where
+        F: StdFuture<Output = T> + 'static,
+        T: Send + 'static,
+    {
+        let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+        self.call_soon_threadsafe(move || {
+            let task = crate::spawn(make());
+            crate::spawn(async move {
+                // Nobody may be left who wants to know.
+                drop(sender.send(task.await));
+            })
+            .detach();
+        })?;
+        Ok(Outcome { receiver })
+    }
+}
+
+/// What [`LoopHandle::run_threadsafe`] gives. asyncio: `concurrent.futures.Future`.
+#[derive(Debug)]
+pub struct Outcome<T> {
+    receiver: std::sync::mpsc::Receiver<Result<T, TaskError>>,
+}
+
+impl<T> Outcome<T> {
+    /// Blocks this thread until the future is done.
+    ///
+    /// # Errors
+    ///
+    /// The task's error; cancelled, if its loop was closed before.
+    pub fn wait(self) -> Result<T, TaskError> {
+        let gone = || Err(TaskError::Cancelled(Cancelled::default()));
+        self.receiver.recv().unwrap_or_else(|_| gone())
     }
 }

@@ -5,9 +5,11 @@ use std::fmt;
 use std::future::Future as StdFuture;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use crate::error::Cancelled;
+use crate::wait_list::{Ticket, WaitList};
+use crate::waiter::{WaitPoint, Waiter, Waits};
 
 /// A result that is set once, and awaited by any number.
 ///
@@ -29,15 +31,14 @@ use crate::error::Cancelled;
 pub struct Future<T> {
     shared: Rc<RefCell<Shared<T>>>,
     /// This clone's place among those who wait.
-    ticket: Option<u64>,
+    ticket: Option<Ticket>,
 }
 
 struct Shared<T> {
     outcome: Option<Result<T, Cancelled>>,
-    /// By ticket, in order.
-    waiters: Vec<(u64, Waker)>,
+    waiters: WaitList<()>,
     callbacks: Vec<Box<dyn FnOnce()>>,
-    next_ticket: u64,
+    point: Rc<WaitPoint>,
 }
 
 impl<T> Default for Future<T> {
@@ -66,7 +67,8 @@ impl<T> fmt::Debug for Future<T> {
 impl<T> Future<T> {
     /// A future without a result.
     pub fn new() -> Self {
-        let shared = Shared { outcome: None, waiters: Vec::new(), callbacks: Vec::new(), next_ticket: 0 };
+        let point = WaitPoint::new("a future");
+        let shared = Shared { outcome: None, waiters: WaitList::default(), callbacks: Vec::new(), point };
         Self { shared: Rc::new(RefCell::new(shared)), ticket: None }
     }
 
@@ -117,11 +119,11 @@ impl<T> Future<T> {
                 return false;
             }
             shared.outcome = Some(outcome);
-            (std::mem::take(&mut shared.waiters), std::mem::take(&mut shared.callbacks))
+            (shared.waiters.take_all(), std::mem::take(&mut shared.callbacks))
         };
         // Outside of the borrow: both run code of others.
-        for (_, waker) in waiters {
-            waker.wake();
+        for waiter in waiters {
+            waiter.wake();
         }
         for callback in callbacks {
             callback();
@@ -146,14 +148,8 @@ impl<T: Clone> StdFuture for Future<T> {
         if let Some(outcome) = &shared.outcome {
             return Poll::Ready(outcome.clone());
         }
-        let ticket = *this.ticket.get_or_insert_with(|| {
-            shared.next_ticket += 1;
-            shared.next_ticket
-        });
-        match shared.waiters.iter_mut().find(|(waiting, _)| *waiting == ticket) {
-            Some((_, waker)) => waker.clone_from(context.waker()),
-            None => shared.waiters.push((ticket, context.waker().clone())),
-        }
+        let waiter = Waiter::of(context, || Waits::Point(Rc::clone(&shared.point)));
+        shared.waiters.wait(&mut this.ticket, waiter, ());
         Poll::Pending
     }
 }
@@ -161,11 +157,7 @@ impl<T: Clone> StdFuture for Future<T> {
 impl<T> Drop for Future<T> {
     fn drop(&mut self) {
         let Some(ticket) = self.ticket else { return };
-        let waker = {
-            let mut shared = self.shared.borrow_mut();
-            let place = shared.waiters.iter().position(|(waiting, _)| *waiting == ticket);
-            place.map(|place| shared.waiters.remove(place))
-        };
-        drop(waker);
+        let gone = self.shared.borrow_mut().waiters.remove(ticket);
+        drop(gone);
     }
 }

@@ -46,20 +46,47 @@
 //! Synchronisation, sockets and streams, processes, signals, task groups, virtual time.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "hyper")]
+pub mod hyper;
+pub mod net;
+pub mod process;
+pub mod signal;
+pub mod streams;
+pub mod sync;
+pub mod testing;
+
+mod blocking;
 mod context;
 mod coroutine;
 mod error;
 mod event_loop;
 mod future;
 mod gather;
+mod inner;
+mod insight;
+mod runner;
+mod running;
+mod table;
 mod task;
+mod task_group;
 mod time;
+mod wait;
+mod wait_list;
+mod waiter;
 
+pub use blocking::{ToThread, to_thread};
 pub use context::{ContextVar, ResetToken};
 pub use coroutine::{Coroutine, CoroutineState, Resumed, Thrown, Yielder};
 pub use error::{Cancelled, Error, Panicked, Result, TaskError, TimeoutError};
-pub use event_loop::{EventLoop, Handle, LoopHandle, run};
+pub use event_loop::{
+    EventLoop, Handle, LoopBuilder, LoopHandle, Outcome, call_later, call_soon, run, running_loop, time,
+};
 pub use future::Future;
 pub use gather::{Gather, GatherAll, gather, gather_all};
-pub use task::{Task, TaskInfo, TaskState, all_tasks, current_task, spawn, spawn_named};
-pub use time::{Sleep, Timeout, YieldNow, sleep, timeout, yield_now};
+pub use insight::{Deadlock, OnDeadlock, SlowPoll, TaskInfo, all_tasks, current_task, task_tree};
+pub use runner::Runner;
+pub use streams::{open_connection, open_unix_connection, start_server, start_unix_server};
+pub use task::{SharedTask, Task, TaskState, shield, spawn, spawn_named};
+pub use task_group::{Failure, GroupError, GroupTask, Grouping, TaskGroup, task_group};
+pub use time::{Sleep, Timeout, TimeoutHandle, YieldNow, sleep, timeout, timeout_scope, wait_for, yield_now};
+pub use wait::{AsCompleted, Either, ReturnWhen, as_completed, race, wait};

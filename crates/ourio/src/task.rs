@@ -1,28 +1,21 @@
 //! Tasks: coroutines that the loop drives, with a name, a state, and a result for whoever joins.
 
 use std::any::Any;
-use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::Future as StdFuture;
+use std::marker::PhantomData;
 use std::panic::Location;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll};
 
-use ourio_engine::Remote;
-
-use crate::context;
-use crate::error::{Cancelled, Panicked, TaskError};
-use crate::event_loop::{self, Entry, Inner};
-
-/// Names a task of a loop. It stays unique when its place is used again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TaskId {
-    pub(crate) place: usize,
-    pub(crate) serial: u64,
-}
+use crate::error::{Panicked, TaskError};
+use crate::future::Future;
+use crate::inner::Inner;
+use crate::insight::TaskInfo;
+use crate::running;
+use crate::table::{Body, TaskId};
+use crate::waiter::Waits;
 
 /// Where a task stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,209 +41,57 @@ impl TaskState {
     }
 }
 
-/// What is known about a task: for [`current_task`] and [`all_tasks`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TaskInfo {
-    /// Its name: the one that was given, or `Task-N`.
-    pub name: String,
-    /// Where it stands.
-    pub state: TaskState,
-    /// Where it was spawned.
-    pub spawned_at: &'static Location<'static>,
-}
-
-/// What a loop needs to know of a task whose result it does not know.
-pub(crate) trait Core {
-    fn info(&self) -> TaskInfo;
-    fn set_state(&self, state: TaskState);
-    /// The reason of a cancellation that was asked for.
-    fn cancellation(&self) -> Option<Cancelled>;
-    /// It will never return.
-    fn fail(&self, error: TaskError);
-}
-
-/// What a task shares with those who hold it.
-struct Shared<T> {
-    name: RefCell<Name>,
-    spawned_at: &'static Location<'static>,
-    state: Cell<TaskState>,
-    /// `None` until it is done, and after it was taken.
-    outcome: RefCell<Option<Result<T, TaskError>>>,
-    cancellation: RefCell<Option<Cancelled>>,
-    joiners: RefCell<Vec<Waker>>,
-    callbacks: RefCell<Vec<DoneCallback>>,
-    waker: RefCell<Option<Waker>>,
-}
-
-type DoneCallback = Box<dyn FnOnce(TaskState)>;
-
-/// What the loop drives: a task whose result goes where the task's handle looks.
-pub(crate) type Body = Pin<Box<dyn StdFuture<Output = ()>>>;
-
-/// A name that is made up only if somebody asks.
-enum Name {
-    Given(String),
-    Number(u64),
-}
-
-impl<T> Shared<T> {
-    fn finish(&self, outcome: Result<T, TaskError>) {
-        self.state.set(match &outcome {
-            Ok(_) => TaskState::Finished,
-            Err(TaskError::Panicked(_)) => TaskState::Panicked,
-            Err(TaskError::Cancelled(_)) => TaskState::Cancelled,
-        });
-        self.outcome.replace(Some(outcome));
-        self.waker.take();
-        for joiner in self.joiners.take() {
-            joiner.wake();
-        }
-        for callback in self.callbacks.take() {
-            callback(self.state.get());
-        }
-    }
-}
-
-impl<T> Core for Shared<T> {
-    fn info(&self) -> TaskInfo {
-        let name = match &*self.name.borrow() {
-            Name::Given(name) => name.clone(),
-            Name::Number(number) => format!("Task-{number}"),
-        };
-        TaskInfo { name, state: self.state.get(), spawned_at: self.spawned_at }
-    }
-
-    fn set_state(&self, state: TaskState) {
-        self.state.set(state);
-    }
-
-    fn cancellation(&self) -> Option<Cancelled> {
-        self.cancellation.borrow().clone()
-    }
-
-    fn fail(&self, error: TaskError) {
-        self.finish(Err(error));
-    }
-}
-
-/// A task's place in its loop.
-pub(crate) struct Slot {
-    /// `None` while it runs.
-    pub(crate) body: Option<Body>,
-    pub(crate) core: Rc<dyn Core>,
-    pub(crate) waker: Arc<TaskWaker>,
-    /// `None` while it runs: it is the thread's then.
-    pub(crate) context: Option<context::Context>,
-    pub(crate) serial: u64,
-}
-
-/// Puts a task into its loop's queue, from any thread.
-pub(crate) struct TaskWaker {
-    id: TaskId,
-    loop_id: u64,
-    remote: Remote<Entry>,
-    /// Set while the task is in the queue, so that it is there once.
-    queued: AtomicBool,
-}
-
-impl TaskWaker {
-    pub(crate) fn new(id: TaskId, loop_id: u64, remote: Remote<Entry>) -> Self {
-        Self { id, loop_id, remote, queued: AtomicBool::new(false) }
-    }
-
-    /// It has been put into the queue by whoever made it.
-    pub(crate) fn mark_queued(&self) {
-        self.queued.store(true, Ordering::Release);
-    }
-
-    /// It has left the queue: from here on a wake-up puts it in again.
-    pub(crate) fn leave_queue(&self) {
-        self.queued.store(false, Ordering::Release);
-    }
-}
-
-impl Wake for TaskWaker {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        if !self.queued.swap(true, Ordering::AcqRel) {
-            event_loop::enqueue(self.loop_id, &self.remote, Entry::Task(self.id));
-        }
-    }
-}
-
 /// A coroutine that the loop drives.
 ///
 /// Dropping it lets the task go on. Awaiting it gives what the task returned, or why it did not; once, as it gives the
-/// value itself away.
+/// value itself away. [`Task::shared`] makes a handle that can be cloned and awaited any number of times.
 ///
 /// # Panics
 ///
 /// Awaiting it again after it has given its result panics, as any future may.
 #[must_use = "dropping it is fine, but say so: the task goes on, and nobody sees its result"]
 pub struct Task<T> {
-    shared: Rc<Shared<T>>,
+    inner: Rc<Inner>,
+    id: TaskId,
+    output: PhantomData<fn() -> T>,
 }
 
 impl<T> fmt::Debug for Task<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let info = self.shared.info();
+        let info = self.info();
         f.debug_struct("Task").field("name", &info.name).field("state", &info.state).finish_non_exhaustive()
     }
 }
 
-impl<T: 'static> Task<T> {
-    /// Makes the task's two sides: the handle, and what the loop drives.
-    pub(crate) fn new(
-        future: impl StdFuture<Output = T> + 'static,
-        name: Option<String>,
-        serial: u64,
-        spawned_at: &'static Location<'static>,
-    ) -> (Self, Rc<dyn Core>, Body) {
-        let shared = Rc::new(Shared {
-            name: RefCell::new(name.map_or(Name::Number(serial), Name::Given)),
-            spawned_at,
-            state: Cell::new(TaskState::Created),
-            outcome: RefCell::new(None),
-            cancellation: RefCell::new(None),
-            joiners: RefCell::default(),
-            callbacks: RefCell::default(),
-            waker: RefCell::new(None),
-        });
-        let own = Rc::clone(&shared);
-        let body = Box::pin(async move {
-            let returned = future.await;
-            own.finish(Ok(returned));
-        });
-        (Self { shared: Rc::clone(&shared) }, shared, body)
-    }
-
-    pub(crate) fn set_waker(&self, waker: Waker) {
-        self.shared.waker.replace(Some(waker));
-    }
-}
-
 impl<T> Task<T> {
-    /// Its name.
+    pub(crate) fn new(inner: Rc<Inner>, id: TaskId) -> Self {
+        Self { inner, id, output: PhantomData }
+    }
+
+    pub(crate) fn id(&self) -> TaskId {
+        self.id
+    }
+
+    /// Its name: the one that was given, or `Task-N`.
     pub fn name(&self) -> String {
-        self.shared.info().name
+        self.info().name
     }
 
     /// Gives it another name.
     pub fn set_name(&self, name: impl Into<String>) {
-        self.shared.name.replace(Name::Given(name.into()));
+        let name = name.into();
+        self.inner.look(self.id, |slot| slot.rare().name = Some(name));
     }
 
     /// Where it stands.
     pub fn state(&self) -> TaskState {
-        self.shared.state.get()
+        // Its place is kept for as long as the handle lives.
+        self.inner.look(self.id, |slot| slot.state).unwrap_or(TaskState::Cancelled)
     }
 
     /// What is known about it.
     pub fn info(&self) -> TaskInfo {
-        self.shared.info()
+        TaskInfo::of(&self.inner, self.id)
     }
 
     /// Whether it has returned, was cancelled, or panicked.
@@ -264,58 +105,165 @@ impl<T> Task<T> {
     }
 
     /// Asks the loop to cancel it: in the next turn its future is dropped where it waits, and whoever joins gets
-    /// [`Cancelled`]. False if it is done already.
+    /// [`Cancelled`](crate::Cancelled). False if it is done already.
     ///
     /// A task that returns before that turn has returned: the cancellation is then lost, as it is in asyncio.
     pub fn cancel(&self) -> bool {
-        self.request_cancellation(None)
+        self.inner.cancel_task(self.id, None)
     }
 
     /// As [`cancel`](Task::cancel), with a message for whoever joins.
     pub fn cancel_with(&self, message: impl Into<String>) -> bool {
-        self.request_cancellation(Some(message.into()))
+        self.inner.cancel_task(self.id, Some(message.into()))
+    }
+
+    /// Lets the task go on without its handle: the same as dropping it, but says so.
+    pub fn detach(self) {
+        drop(self);
     }
 
     /// Calls a function with how it ended once it is done; at once if it is done already.
     pub fn add_done_callback(&self, callback: impl FnOnce(TaskState) + 'static) {
-        if self.done() {
-            callback(self.state());
+        let state = self.state();
+        if state.is_done() {
+            callback(state);
         } else {
-            self.shared.callbacks.borrow_mut().push(Box::new(callback));
+            self.inner.look(self.id, |slot| slot.rare().callbacks.push(Box::new(callback)));
         }
+    }
+}
+
+impl<T: 'static> Task<T> {
+    /// A handle that can be cloned, and awaited any number of times.
+    pub fn shared(self) -> SharedTask<T>
+    where
+        T: Clone,
+    {
+        let outcome = Future::new();
+        let task = Rc::new(self);
+        let (weak, set) = (Rc::downgrade(&task), outcome.clone());
+        task.add_done_callback(move |_| {
+            if let Some(task) = weak.upgrade() {
+                set.set_result(task.take_outcome());
+            }
+        });
+        SharedTask { task, outcome }
     }
 
     /// What a task that is done has given; once.
     pub(crate) fn take_outcome(&self) -> Result<T, TaskError> {
-        let outcome = self.shared.outcome.take();
-        outcome.unwrap_or_else(|| panic!("a task is awaited after it has given its result"))
-    }
-
-    fn request_cancellation(&self, message: Option<String>) -> bool {
-        if self.done() {
-            return false;
-        }
-        self.shared.cancellation.replace(Some(Cancelled { message }));
-        let waker = self.shared.waker.borrow().clone();
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-        true
+        let taken = self.inner.look(self.id, |slot| {
+            let error = slot.rare.as_mut().and_then(|rare| rare.error.take());
+            (slot.body.take(), error)
+        });
+        let (body, error) = taken.unwrap_or_default();
+        unpack(body, error)
     }
 }
 
-impl<T> StdFuture for Task<T> {
+/// The result of a task that is done, from what its place held.
+fn unpack<T: 'static>(body: Option<Pin<Box<dyn Body>>>, error: Option<TaskError>) -> Result<T, TaskError> {
+    match (error, body) {
+        (Some(error), _) => Err(error),
+        (None, Some(mut body)) => {
+            let mut output: Option<T> = None;
+            body.as_mut().take_output(&mut output);
+            output.map_or_else(|| awaited_twice(), Ok)
+        }
+        (None, None) => awaited_twice(),
+    }
+}
+
+#[cold]
+fn awaited_twice() -> ! {
+    panic!("a task is awaited after it has given its result")
+}
+
+impl<T> Drop for Task<T> {
+    fn drop(&mut self) {
+        self.inner.let_go(self.id);
+    }
+}
+
+impl<T: 'static> StdFuture for Task<T> {
     type Output = Result<T, TaskError>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        if !self.done() {
-            let mut joiners = self.shared.joiners.borrow_mut();
-            if !joiners.iter().any(|joiner| joiner.will_wake(context.waker())) {
-                joiners.push(context.waker().clone());
+        let own = running::with(|running| {
+            let joiner = running.polled_by(context)?;
+            Some((joiner, Rc::ptr_eq(running, &self.inner)))
+        });
+        // Who polls through a waker of its own, or on another loop, is known by its waker.
+        let joiner = own.flatten().filter(|(_, same)| *same).map(|(joiner, _)| joiner);
+        let mut foreign = joiner.is_none().then(|| context.waker().clone());
+        let looked = self.inner.look(self.id, |slot| {
+            if slot.state.is_done() {
+                return Ok((slot.body.take(), slot.rare.as_mut().and_then(|rare| rare.error.take())));
             }
-            return Poll::Pending;
+            slot.joiner = joiner;
+            Err(match (foreign.take(), &mut slot.rare) {
+                (None, None) => None,
+                (None, Some(rare)) => rare.joiner.take(),
+                (foreign, _) => std::mem::replace(&mut slot.rare().joiner, foreign),
+            })
+        });
+        let before = match looked {
+            Some(Ok((body, error))) => return Poll::Ready(unpack(body, error)),
+            Some(Err(before)) => before,
+            None => None,
+        };
+        if own.flatten().is_some() {
+            running::with(|running| running.note(Waits::Task(self.id)));
         }
-        Poll::Ready(self.take_outcome())
+        drop(before);
+        Poll::Pending
+    }
+}
+
+/// A task that can be awaited any number of times. Clones are the same task.
+pub struct SharedTask<T> {
+    task: Rc<Task<T>>,
+    outcome: Future<Result<T, TaskError>>,
+}
+
+impl<T> Clone for SharedTask<T> {
+    fn clone(&self) -> Self {
+        Self { task: Rc::clone(&self.task), outcome: self.outcome.clone() }
+    }
+}
+
+impl<T> fmt::Debug for SharedTask<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.task.fmt(f)
+    }
+}
+
+impl<T> std::ops::Deref for SharedTask<T> {
+    type Target = Task<T>;
+
+    fn deref(&self) -> &Task<T> {
+        &self.task
+    }
+}
+
+impl<T: Clone + 'static> SharedTask<T> {
+    /// What it has given, if it is done.
+    pub fn result(&self) -> Option<Result<T, TaskError>> {
+        self.outcome.result().map(|outcome| outcome.unwrap_or_else(|never| Err(TaskError::Cancelled(never))))
+    }
+}
+
+impl<T: Clone + 'static> StdFuture for SharedTask<T> {
+    type Output = Result<T, TaskError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let waiting = Pin::new(&mut this.outcome).poll(context);
+        if waiting.is_pending() {
+            let id = this.task.id();
+            running::with(|running| running.note(Waits::Task(id)));
+        }
+        waiting.map(|outcome| outcome.unwrap_or_else(|never| Err(TaskError::Cancelled(never))))
     }
 }
 
@@ -326,7 +274,7 @@ impl<T> StdFuture for Task<T> {
 /// If no loop runs in this thread. [`EventLoop::spawn`](crate::EventLoop::spawn) needs none.
 #[track_caller]
 pub fn spawn<T: 'static>(future: impl StdFuture<Output = T> + 'static) -> Task<T> {
-    event_loop::running().spawn_at(future, None, Location::caller())
+    running::expect().spawn_at(future, None, Location::caller())
 }
 
 /// As [`spawn`], with a name.
@@ -339,17 +287,19 @@ pub fn spawn_named<T: 'static>(
     name: impl Into<String>,
     future: impl StdFuture<Output = T> + 'static,
 ) -> Task<T> {
-    event_loop::running().spawn_at(future, Some(name.into()), Location::caller())
+    running::expect().spawn_at(future, Some(name.into()), Location::caller())
 }
 
-/// The task that runs in this thread; `None` outside of one, as in a callback or in the future given to `run`.
-pub fn current_task() -> Option<TaskInfo> {
-    event_loop::with_running(Inner::current_task).flatten()
-}
-
-/// The tasks of the loop that runs in this thread that are not done, in order of their places.
-pub fn all_tasks() -> Vec<TaskInfo> {
-    event_loop::with_running(Inner::all_tasks).unwrap_or_default()
+/// Awaits a future as a task of its own, which goes on if the one that awaits it is cancelled. asyncio: `shield`.
+///
+/// The task is spawned now, not when it is first awaited.
+///
+/// # Panics
+///
+/// As [`spawn`].
+#[track_caller]
+pub fn shield<T: 'static>(future: impl StdFuture<Output = T> + 'static) -> Task<T> {
+    running::expect().spawn_at(future, None, Location::caller())
 }
 
 /// The error of a task whose body has panicked.

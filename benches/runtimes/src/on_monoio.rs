@@ -1,0 +1,104 @@
+//! monoio, on epoll ("legacy") and on io_uring.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::time::Duration;
+
+use anyhow::Result;
+use monoio::io::{AsyncReadRent, AsyncWriteRentExt};
+
+use crate::Figures;
+use crate::cases::cases;
+use crate::service::{BUFFER, Kind};
+
+cases!();
+
+/// How monoio talks to the kernel.
+#[derive(Clone, Copy)]
+pub(crate) enum Driver {
+    Epoll,
+    Uring,
+}
+
+thread_local! {
+    static DRIVER: Cell<Driver> = const { Cell::new(Driver::Epoll) };
+}
+
+pub(crate) fn run(name: &str, scale: f64, driver: Driver) -> Result<Figures> {
+    DRIVER.set(driver);
+    case(name, scale)
+}
+
+/// Echoes until it is killed; says its port first.
+pub(crate) fn serve(kind: Kind, driver: Driver) -> Result<()> {
+    anyhow::ensure!(kind == Kind::Echo, "no hyper here");
+    DRIVER.set(driver);
+    block_on(async {
+        let listener = monoio::net::TcpListener::bind("127.0.0.1:0")?;
+        println!("{}", listener.local_addr()?.port());
+        loop {
+            let (mut stream, _) = listener.accept().await?;
+            stream.set_nodelay(true)?;
+            monoio::spawn(async move {
+                let mut buffer = vec![0; BUFFER];
+                loop {
+                    let (got, back) = stream.read(buffer).await;
+                    buffer = back;
+                    let Ok(got @ 1..) = got else { break };
+                    buffer.truncate(got);
+                    let (written, back) = stream.write_all(buffer).await;
+                    buffer = back;
+                    buffer.resize(BUFFER, 0);
+                    if written.is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+    })
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    match DRIVER.get() {
+        Driver::Epoll => {
+            let runtime = monoio::RuntimeBuilder::<monoio::LegacyDriver>::new().enable_timer().build();
+            runtime.expect("a runtime").block_on(future)
+        }
+        Driver::Uring => {
+            let runtime = monoio::RuntimeBuilder::<monoio::IoUringDriver>::new().enable_timer().build();
+            runtime.expect("a runtime").block_on(future)
+        }
+    }
+}
+
+fn spawn<T: 'static>(future: impl Future<Output = T> + 'static) -> impl Future<Output = T> {
+    monoio::spawn(future)
+}
+
+fn sleep(delay: Duration) -> impl Future<Output = ()> {
+    monoio::time::sleep(delay)
+}
+
+fn yield_now() -> impl Future<Output = ()> {
+    futures_lite::future::yield_now()
+}
+
+struct Sender(async_channel::Sender<u32>);
+struct Receiver(async_channel::Receiver<u32>);
+
+fn channel() -> (Sender, Receiver) {
+    let (sender, receiver) = async_channel::bounded(1);
+    (Sender(sender), Receiver(receiver))
+}
+
+impl Sender {
+    async fn send(&self, value: u32) {
+        self.0.send(value).await.expect("somebody receives");
+    }
+}
+
+impl Receiver {
+    async fn receive(&mut self) -> u32 {
+        self.0.recv().await.expect("somebody sends")
+    }
+}
