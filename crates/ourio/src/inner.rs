@@ -312,13 +312,18 @@ impl Inner {
                 },
             );
         self.suspend(id, None, waker, context);
-        match polled {
+        let done = match polled {
             Ok(polled) => polled.is_ready(),
             Err(error) => {
                 main.fail(error);
                 true
             }
+        };
+        if done {
+            // Another entry of this batch may name it: it is not polled again.
+            self.look(id, |slot| slot.state = TaskState::Finished);
         }
+        done
     }
 
     /// Polls in a task's name and context; a panic is an error of the task.

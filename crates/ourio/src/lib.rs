@@ -55,6 +55,7 @@ pub mod streams;
 pub mod sync;
 pub mod testing;
 
+mod announcement;
 mod blocking;
 mod context;
 mod coroutine;

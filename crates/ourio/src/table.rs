@@ -11,12 +11,13 @@ use std::num::NonZeroU32;
 use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Wake, Waker, ready};
 
 use ourio_engine::Remote;
 use pin_project_lite::pin_project;
 
+use crate::announcement::Announcement;
 use crate::context;
 use crate::error::TaskError;
 use crate::inner::Entry;
@@ -146,13 +147,12 @@ pub(crate) struct TaskWaker {
     /// A `TaskId`; another's, once nobody but the loop holds it.
     id: AtomicU64,
     door: Arc<Door>,
-    /// Another thread has sent it to the loop, which has not seen it yet: so that it is there once.
-    sent: AtomicBool,
+    announcement: Announcement,
 }
 
 impl TaskWaker {
     pub(crate) fn new(id: TaskId, door: Arc<Door>) -> Self {
-        Self { id: AtomicU64::new(id.packed()), door, sent: AtomicBool::new(false) }
+        Self { id: AtomicU64::new(id.packed()), door, announcement: Announcement::new() }
     }
 
     pub(crate) fn id(&self) -> TaskId {
@@ -160,15 +160,14 @@ impl TaskWaker {
         TaskId::unpacked(self.id.load(Ordering::Relaxed))
     }
 
-    /// Makes it another task's. Nobody but the loop holds it.
+    /// Makes it another task's. Nobody but the loop holds it, so that nothing is announced either.
     pub(crate) fn reuse(&self, id: TaskId) {
         self.id.store(id.packed(), Ordering::Relaxed);
-        self.sent.store(false, Ordering::Relaxed);
     }
 
     /// It has arrived at its loop: from here on another thread sends it again.
     pub(crate) fn arrived(&self) {
-        self.sent.store(false, Ordering::Release);
+        self.announcement.arrived();
     }
 }
 
@@ -185,7 +184,7 @@ impl Wake for TaskWaker {
             }
             own
         });
-        if here != Some(true) && !self.sent.swap(true, Ordering::AcqRel) {
+        if here != Some(true) && self.announcement.announce() {
             // A loop that is closed wakes nobody.
             drop(self.door.remote.send(Entry::Woken(Arc::clone(self))));
         }
