@@ -119,7 +119,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let outcomes = crawl(address).await?;
         site.cancel();
         let mut counts: BTreeMap<&str, u32> = BTreeMap::new();
-        outcomes.values().for_each(|outcome| *counts.entry(outcome).or_default() += 1);
+        for outcome in outcomes.values() {
+            *counts.entry(outcome).or_default() += 1;
+        }
         println!("{} pages, {} at a time at most: {counts:?}", outcomes.len(), busiest.1.get());
         assert!(outcomes.len() > PAGES as usize && busiest.1.get() <= AT_A_TIME);
         assert!(counts["200 OK"] > 200 && counts["404 Not Found"] > 100 && counts["the time ran out"] > 3);
