@@ -1,6 +1,8 @@
 //! The crate `ourio`.
 
 use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -49,9 +51,19 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
     ourio::run(future).expect("a loop")
 }
 
-fn spawn<T: 'static>(future: impl Future<Output = T> + 'static) -> impl Future<Output = T> {
-    let task = ourio::spawn(future);
-    async { task.await.expect("it ends") }
+fn spawn<T: 'static>(future: impl Future<Output = T> + 'static) -> Joined<T> {
+    Joined(ourio::spawn(future))
+}
+
+/// A task whose result is its output, as the other runtimes have it.
+struct Joined<T>(ourio::Task<T>);
+
+impl<T: 'static> Future for Joined<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
+        Pin::new(&mut self.0).poll(context).map(|ended| ended.expect("it ends"))
+    }
 }
 
 fn sleep(delay: Duration) -> impl Future<Output = ()> {

@@ -1,6 +1,8 @@
 //! tokio's current-thread runtime.
 
 use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -50,9 +52,19 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
     runtime.expect("a runtime").block_on(future)
 }
 
-fn spawn<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> impl Future<Output = T> {
-    let task = tokio::spawn(future);
-    async { task.await.expect("it ends") }
+fn spawn<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> Joined<T> {
+    Joined(tokio::spawn(future))
+}
+
+/// A task whose result is its output, as the other runtimes have it.
+struct Joined<T>(tokio::task::JoinHandle<T>);
+
+impl<T: 'static> Future for Joined<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
+        Pin::new(&mut self.0).poll(context).map(|ended| ended.expect("it ends"))
+    }
 }
 
 fn sleep(delay: Duration) -> impl Future<Output = ()> + Send {

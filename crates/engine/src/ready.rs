@@ -15,6 +15,9 @@ pub struct ReadyQueue<C> {
     batch: usize,
 }
 
+/// Room that is never given back.
+const KEPT: usize = 1 << 16;
+
 impl<C> Default for ReadyQueue<C> {
     fn default() -> Self {
         Self { ring: VecDeque::new(), batch: 0 }
@@ -30,6 +33,10 @@ impl<C> ReadyQueue<C> {
     /// Makes the current batch exactly the entries that are here.
     pub fn fix_batch(&mut self) {
         self.batch = self.ring.len();
+        if self.ring.capacity() > KEPT && self.batch < KEPT / 2 {
+            // What a burst has needed is given back once it is over.
+            self.ring.shrink_to(KEPT);
+        }
     }
 
     /// Takes the next entry of the batch, as `order` chooses; `None` once the batch is done.
@@ -124,6 +131,19 @@ mod tests {
         assert_eq!(queue.pop_fifo(), None);
         queue.fix_batch();
         assert_eq!(queue.pop_fifo(), Some(2));
+    }
+
+    #[test]
+    fn what_a_burst_has_needed_is_given_back() {
+        let mut queue = ReadyQueue::default();
+        (0..1_000_000).for_each(|n| queue.push(n));
+        queue.fix_batch();
+        assert!(queue.ring.capacity() >= 1_000_000);
+        assert_eq!(std::iter::from_fn(|| queue.pop_fifo()).count(), 1_000_000);
+        queue.push(1);
+        queue.fix_batch();
+        assert!(queue.ring.capacity() <= 2 * KEPT);
+        assert_eq!(queue.pop_fifo(), Some(1));
     }
 
     #[test]
