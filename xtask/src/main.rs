@@ -93,6 +93,18 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Compare the crate `ourio` with tokio, smol and monoio: interleaved rounds in fresh processes.
+    BenchRust {
+        /// Parts of the names of cases, and options of benches/runtimes.py such as --quick or --rounds 3.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Build the documentation of the Rust crates; a warning is an error.
+    Docs {
+        /// Show it in a browser.
+        #[arg(long)]
+        open: bool,
+    },
     /// Count the instructions of Ourio's own library per operation, and compare with benches/instructions.json.
     Instructions {
         #[command(flatten)]
@@ -182,6 +194,13 @@ fn run(command: Command) -> Result<()> {
             shell::Step::cargo().args(build).run()?;
             shell::python(&environment, "benches").args(arguments).run()
         }
+        Command::BenchRust { arguments } => {
+            let build = ["build", "--quiet", "--release", "--package", "ourio-bench-runtimes"];
+            shell::Step::cargo().args(build).args(["--package", "ourio-bench-native"]).run()?;
+            // Needs nothing but the standard library.
+            shell::Step::new("python3").args(["benches/runtimes.py"]).args(arguments).run()
+        }
+        Command::Docs { open } => lint::docs(open),
         Command::Instructions { python, update } => {
             let environment = Environment::for_choice(python.python.as_deref())?;
             let update = update.then_some("--update");

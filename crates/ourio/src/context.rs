@@ -1,28 +1,40 @@
 //! Context variables: inherited by a task when it is spawned, its own from then on.
 
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The values that are set where a task runs. Copied when it is written to while somebody else has it.
-pub(crate) type Context = Rc<BTreeMap<usize, Rc<dyn Any>>>;
+type Values = BTreeMap<usize, Rc<dyn Any>>;
+
+/// The values that are set where a task runs; `None` while there are none, which is what most programs have. Copied
+/// when it is written to while somebody else has it.
+pub(crate) type Context = Option<Rc<Values>>;
 
 thread_local! {
-    static CURRENT: RefCell<Context> = RefCell::default();
+    static CURRENT: Cell<Context> = const { Cell::new(None) };
 }
 
 /// The context of what runs now.
 pub(crate) fn current() -> Context {
-    CURRENT.with_borrow(Rc::clone)
+    change(|current| current.clone())
 }
 
 /// Makes a context current, and returns the one that was.
+#[inline]
 pub(crate) fn enter(context: Context) -> Context {
-    CURRENT.with_borrow_mut(|current| std::mem::replace(current, context))
+    CURRENT.replace(context)
+}
+
+/// Looks at the current context, or changes it. What happens meanwhile must not run anybody's code.
+fn change<T>(change: impl FnOnce(&mut Context) -> T) -> T {
+    let mut current = CURRENT.take();
+    let changed = change(&mut current);
+    CURRENT.set(current);
+    changed
 }
 
 /// A variable with a value per task.
@@ -86,7 +98,9 @@ impl<T: Clone + 'static> ContextVar<T> {
 
     /// The value that is set here; `None` if none is.
     pub fn get(&self) -> Option<T> {
-        CURRENT.with_borrow(|current| current.get(&self.key)?.downcast_ref::<T>().cloned())
+        // Cloned outside: a value's `clone` may look at variables.
+        let value = change(|current| current.as_ref()?.get(&self.key).cloned());
+        value?.downcast_ref::<T>().cloned()
     }
 
     /// Sets the value from here on.
@@ -97,7 +111,7 @@ impl<T: Clone + 'static> ContextVar<T> {
     /// Sets the value from here on; [`ContextVar::reset`] brings the earlier one back.
     pub fn replace(&self, value: T) -> ResetToken {
         let value: Rc<dyn Any> = Rc::new(value);
-        let before = CURRENT.with_borrow_mut(|current| Rc::make_mut(current).insert(self.key, value));
+        let before = change(|current| Rc::make_mut(current.get_or_insert_default()).insert(self.key, value));
         ResetToken { key: self.key, before }
     }
 
@@ -105,8 +119,8 @@ impl<T: Clone + 'static> ContextVar<T> {
     ///
     /// A token of another variable changes that one.
     pub fn reset(&self, token: ResetToken) {
-        let after = CURRENT.with_borrow_mut(|current| {
-            let current = Rc::make_mut(current);
+        let after = change(|current| {
+            let current = Rc::make_mut(current.get_or_insert_default());
             match token.before {
                 Some(before) => current.insert(token.key, before),
                 None => current.remove(&token.key),

@@ -157,7 +157,7 @@ impl EventLoop {
         let outcome = main.outcome.take();
         // In its context, and while the loop still runs: destructors may look at both.
         let context = inner.look(id, |slot| slot.context.take()).flatten();
-        let outer = context::enter(context.unwrap_or_default());
+        let outer = context::enter(context);
         let dropped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| main.future.set(None)));
         drop(context::enter(outer));
         drop((entered, dropped));

@@ -126,7 +126,7 @@ pub(crate) struct Inner {
     bells: RefCell<Vec<(Waker, Arc<TaskWaker>)>>,
     current: Cell<Option<Current>>,
     /// What the task that runs has said last that it waits for.
-    noted: RefCell<Waits>,
+    noted: Cell<Waits>,
     /// The task that runs is to have another turn.
     again: Cell<bool>,
     main: Cell<Option<TaskId>>,
@@ -159,7 +159,7 @@ impl Inner {
             serials: Cell::new(0),
             bells: RefCell::default(),
             current: Cell::new(None),
-            noted: RefCell::default(),
+            noted: Cell::default(),
             again: Cell::new(false),
             main: Cell::new(None),
             stopping: Cell::new(false),
@@ -258,9 +258,8 @@ impl Inner {
             if slot.state.is_done() {
                 return None;
             }
-            let taken = (slot.body.take(), slot.waker.take()?, slot.context.take()?, slot.cancelling);
+            let taken = (slot.body.take(), slot.waker.take()?, slot.context.take(), slot.cancelling);
             slot.state = TaskState::Running;
-            slot.waits = Waits::Unknown;
             Some(taken)
         });
         let Some((body, waker, context, cancelling)) = taken.flatten() else { return false };
@@ -348,15 +347,16 @@ impl Inner {
     }
 
     /// Puts a task back that waits.
+    #[inline]
     fn suspend(&self, id: TaskId, body: Option<Pin<Box<dyn Body>>>, waker: Waker, context: context::Context) {
         let noted = self.noted.take();
         let again = self.again.replace(false);
         self.look(id, |slot| {
             slot.body = body;
             slot.waker = Some(waker);
-            slot.context = Some(context);
+            slot.context = context;
             slot.state = TaskState::Suspended;
-            slot.waits = noted;
+            slot.waits = if again { Waits::Turn } else { noted };
             // One that has cancelled itself may have nobody left to wake it.
             if (again || slot.cancelling) && !slot.queued {
                 slot.queued = true;
@@ -428,6 +428,7 @@ impl Inner {
     }
 
     /// Looks at a task that is not gone. The look must not run anybody's code.
+    #[inline]
     pub(crate) fn look<T>(&self, id: TaskId, look: impl FnOnce(&mut Slot) -> T) -> Option<T> {
         let mut tasks = self.tasks.borrow_mut();
         tasks.get_mut(id.place as usize).filter(|slot| slot.serial == id.serial).map(look)
@@ -468,7 +469,9 @@ impl Inner {
 
     /// What it has noted last.
     pub(crate) fn noted(&self) -> Waits {
-        self.noted.borrow().clone()
+        let noted = self.noted.take();
+        self.noted.set(noted.clone());
+        noted
     }
 
     pub(crate) fn cancel_task(&self, id: TaskId, message: Option<String>) -> bool {
@@ -529,7 +532,7 @@ impl Inner {
             body,
             waker: Some(waker),
             bell: Some(bell),
-            context: Some(context::current()),
+            context: context::current(),
             joiner: None,
             rare: name.map(|name| Box::new(Rare { name: Some(name), ..Rare::default() })),
             waits: Waits::Turn,
@@ -704,7 +707,7 @@ impl Inner {
                 (slot.body.take(), slot.context.take())
             });
             if let Some((body, context)) = taken {
-                drop_in(context.unwrap_or_default(), body);
+                drop_in(context, body);
             }
             self.finish_cancelled(id, None);
         }

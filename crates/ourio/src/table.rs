@@ -89,8 +89,8 @@ pub(crate) struct Slot {
     pub(crate) waker: Option<Waker>,
     /// What `waker` is made of, to see whether anybody else has one. `None` once it is over.
     pub(crate) bell: Option<Arc<TaskWaker>>,
-    /// `None` while it runs: it is the thread's then.
-    pub(crate) context: Option<context::Context>,
+    /// Not here while it runs: it is the thread's then.
+    pub(crate) context: context::Context,
     /// The task of this loop that awaits it.
     pub(crate) joiner: Option<TaskId>,
     pub(crate) rare: Option<Box<Rare>>,

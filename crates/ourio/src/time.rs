@@ -115,7 +115,6 @@ impl StdFuture for YieldNow {
         let own = running::with(|running| {
             let own = running.polled_by(context).is_some();
             if own {
-                running.note(Waits::Turn);
                 running.run_again();
             }
             own

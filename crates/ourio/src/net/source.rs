@@ -241,7 +241,7 @@ impl Inner {
             waiter.wake();
         }
         if let Some(callback) = callback {
-            let outer = context::enter(Rc::clone(&callback.context));
+            let outer = context::enter(callback.context.clone());
             contain(|| {
                 // One that removes itself while it runs is kept by our clone; one that runs already is not nested.
                 if let Ok(mut call) = callback.call.try_borrow_mut() {
