@@ -108,8 +108,8 @@ def hello(runtime, case, scale):
 
 
 CASES = {
-    **{case: (scheduling, RUNTIMES) for case in SCHEDULING},
-    **{case: (echo, NAMES) for case in ECHO},
+    **dict.fromkeys(SCHEDULING, (scheduling, RUNTIMES)),
+    **dict.fromkeys(ECHO, (echo, NAMES)),
     "hyper hello x100": (hello, HTTP),
 }
 
@@ -161,8 +161,7 @@ def table(rows):
             continue
         medians = {name: statistics.median(values) for name, values in row["values"].items()}
         best = min((name for name in medians if name != "epoll"), key=medians.get)
-        cells = [f"{medians[name]:,.3g}" if medians.get(name, 0) < 1000 else f"{medians[name]:,.0f}" for name in medians]
-        shown = dict(zip(medians, cells, strict=True))
+        shown = {name: f"{value:,.3g}" if value < 1000 else f"{value:,.0f}" for name, value in medians.items()}
         texts = [f"**{shown[name]}**" if name == best else shown.get(name, "-") for name in names]
         lines.append(
             f"| {row['case']} [{row['metric']}] | {' | '.join(texts)} | {row['tokio']:.2f}x |"

@@ -10,12 +10,13 @@ use anyhow::{Context, Result, bail};
 use crate::shell::{Step, root, say};
 
 /// Which of our crates a crate may use.
-const EDGES: [(&str, &[&str]); 6] = [
+const EDGES: [(&str, &[&str]); 7] = [
     ("engine", &[]),
     ("transport", &[]),
     ("ourio", &["ourio-engine"]),
     ("python", &["ourio-engine", "ourio-transport", "ourio", "ourio-monitor"]),
     ("../benches/native", &[]),
+    ("../benches/runtimes", &["ourio"]),
     ("../xtask", &[]),
 ];
 /// The only files that may contain `unsafe`.

@@ -39,7 +39,9 @@ fn main() -> Result<(), ourio::Error> {
     })?;
     let mut seen = seen.take();
     seen.sort();
-    seen.iter().for_each(|line| println!("{line}"));
+    for line in &seen {
+        println!("{line}");
+    }
     let expected = ["callback", "child", "end", "step"];
     let expected = expected.iter().flat_map(|what| [format!("{what} of ann"), format!("{what} of bob")]);
     assert_eq!(seen, expected.collect::<Vec<_>>());

@@ -8,7 +8,7 @@ use ourio::{Coroutine, CoroutineState, Resumed, Yielder};
 
 async fn add(log: Rc<Cell<u32>>) -> u32 {
     log.set(log.get() + 1);
-    log.get()
+    std::future::ready(log.get()).await
 }
 
 fn main() -> Result<(), ourio::Error> {

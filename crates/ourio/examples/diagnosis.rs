@@ -22,7 +22,9 @@ fn main() -> Result<(), Error> {
             current_task().map(|task| task.name)
         });
         println!("{} tasks:", all_tasks().len());
-        all_tasks().iter().for_each(|task| println!("  {task}"));
+        for task in all_tasks() {
+            println!("  {task}");
+        }
         assert_eq!(report.await.expect("no panic").as_deref(), Some("report"));
     })?;
     assert_eq!(*told.borrow(), ["report"]);

@@ -20,7 +20,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     };
     let (watched, mut other) = UnixStream::pair()?;
-    let mut read = say("a descriptor");
+    let read = say("a descriptor");
     let mut read_once = Some(watched.try_clone()?);
     event_loop.add_reader(&watched, move || {
         if let Some(mut stream) = read_once.take() {

@@ -246,7 +246,7 @@ impl EventLoop {
     /// Calls a function whenever a descriptor is readable. An earlier one of the same descriptor is replaced.
     ///
     /// It is called at every turn for as long as there is something to read. [`EventLoop::remove_reader`] must come
-    /// before the descriptor is closed.
+    /// before the descriptor is closed. For descriptors of others: the sockets of [`net`](crate::net) are awaited.
     ///
     /// # Errors
     ///

@@ -129,8 +129,16 @@ impl Command {
         let inner = running::expect();
         let mut std = self.std.spawn()?;
         let pid = std.id();
-        let child = inner.engine.borrow_mut().watch_child(pid.cast_signed());
-        let child = child.map_err(crate::net::as_io)?;
+        let watched = inner.engine.borrow_mut().watch_child(pid.cast_signed());
+        let child = match watched {
+            Ok(child) => child,
+            Err(error) => {
+                // Nobody would ever see its end: it is not left behind.
+                drop(std.kill());
+                drop(std.wait());
+                return Err(crate::net::as_io(error));
+            }
+        };
         let waiting = Rc::new(Waiting::default());
         inner.children.borrow_mut().insert(child, Rc::clone(&waiting));
         Ok(Child {

@@ -48,14 +48,17 @@ impl StdFuture for Sleep {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let running = running::expect();
         if let Some(timer) = self.timer {
-            let waits = std::ptr::eq(self.home.as_ptr(), Rc::as_ptr(&running))
-                && running.engine.borrow().is_scheduled(timer);
-            if !waits {
-                self.disarm();
+            let here = std::ptr::eq(self.home.as_ptr(), Rc::as_ptr(&running));
+            if here && !running.engine.borrow().is_scheduled(timer) {
+                // It has fired: there is nothing to take back.
+                self.timer = None;
                 return Poll::Ready(());
             }
-            // Woken by something else. Armed anew: it may have been handed on, and its waker with it.
+            // Woken by something else, or on another loop. Armed anew: whoever polls may be another than before.
             self.disarm();
+            if running.now().as_nanos() >= self.nanos {
+                return Poll::Ready(());
+            }
         } else {
             let deadline = running.now().saturating_add(Duration::from_nanos(self.nanos));
             if self.nanos == 0 {

@@ -384,6 +384,16 @@ fn context_variables_are_inherited_and_then_apart() {
 }
 
 #[test]
+fn a_sleep_that_moves_to_another_loop_is_not_early() {
+    let mut sleep = Box::pin(ourio::sleep(Duration::from_millis(30)));
+    let began = Instant::now();
+    ourio::run(async { assert!(ourio::timeout(Duration::from_millis(1), sleep.as_mut()).await.is_err()) })
+        .expect("a loop");
+    ourio::run(sleep).expect("another loop");
+    assert!(began.elapsed() >= Duration::from_millis(30));
+}
+
+#[test]
 fn a_hundred_thousand_tasks_sleep_at_once() {
     ourio::run(async {
         let tasks: Vec<_> = (0..100_000u32)
