@@ -6,6 +6,7 @@ mod on_monoio;
 mod on_ourio;
 mod on_smol;
 mod on_tokio;
+mod queue;
 mod service;
 
 use anyhow::{Context, Result, bail};

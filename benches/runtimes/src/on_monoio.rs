@@ -9,6 +9,7 @@ use monoio::io::{AsyncReadRent, AsyncWriteRentExt};
 
 use crate::Figures;
 use crate::cases::cases;
+use crate::queue::channel;
 use crate::service::{BUFFER, Kind};
 
 cases!();
@@ -81,24 +82,4 @@ fn sleep(delay: Duration) -> impl Future<Output = ()> {
 
 fn yield_now() -> impl Future<Output = ()> {
     futures_lite::future::yield_now()
-}
-
-struct Sender(async_channel::Sender<u32>);
-struct Receiver(async_channel::Receiver<u32>);
-
-fn channel() -> (Sender, Receiver) {
-    let (sender, receiver) = async_channel::bounded(1);
-    (Sender(sender), Receiver(receiver))
-}
-
-impl Sender {
-    async fn send(&self, value: u32) {
-        self.0.send(value).await.expect("somebody receives");
-    }
-}
-
-impl Receiver {
-    async fn receive(&mut self) -> u32 {
-        self.0.recv().await.expect("somebody sends")
-    }
 }

@@ -18,7 +18,7 @@ use ourio_engine::{ChildId, Exit};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::inner::Inner;
-use crate::net::{Evented, Side};
+use crate::net::{Evented, Side, write_all};
 use crate::running;
 use crate::waiter::{Waiter, Waits};
 
@@ -350,12 +350,8 @@ impl Pipe {
     /// # Errors
     ///
     /// As [`Pipe::write`].
-    pub async fn write_all(&self, mut data: &[u8]) -> io::Result<()> {
-        while !data.is_empty() {
-            let written = self.write(data).await?;
-            data = &data[written..];
-        }
-        Ok(())
+    pub async fn write_all(&self, data: &[u8]) -> io::Result<()> {
+        write_all(data, |context, data| self.poll_write_to(context, data)).await
     }
 
     fn poll_read_from(&self, context: &Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {

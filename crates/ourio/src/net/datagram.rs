@@ -1,15 +1,13 @@
 //! Sockets of messages: UDP and Unix.
 
-use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::SocketAddr as UnixAddr;
 use std::path::Path;
 
 use super::address::ToAddresses;
-use super::source::{Evented, Side};
+use super::source::{Evented, Side, wrapper};
 use super::stream::first;
 
 /// A UDP socket.
@@ -24,27 +22,7 @@ pub struct UnixDatagram {
 
 macro_rules! datagrams {
     ($type:ident, $std:ty, $address:ty) => {
-        impl fmt::Debug for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.evented.fmt(f)
-            }
-        }
-
-        impl AsFd for $type {
-            fn as_fd(&self) -> BorrowedFd<'_> {
-                self.evented.io().as_fd()
-            }
-        }
-
-        impl TryFrom<$std> for $type {
-            type Error = io::Error;
-
-            /// Takes a socket of the standard library over.
-            fn try_from(std: $std) -> io::Result<Self> {
-                std.set_nonblocking(true)?;
-                Ok(Self { evented: Evented::new(std) })
-            }
-        }
+        wrapper!($type, $std);
 
         impl $type {
             /// Waits for a message: its length and its sender. What does not fit into the buffer is lost.

@@ -12,4 +12,4 @@ pub use address::{Addresses, ToAddresses, getaddrinfo};
 pub use datagram::{UdpSocket, UnixDatagram};
 pub use stream::{TcpListener, TcpStream, UnixListener, UnixStream};
 
-pub(crate) use source::{Evented, Side, Source, as_io};
+pub(crate) use source::{Evented, Side, Source, as_io, write_all};

@@ -284,6 +284,50 @@ impl Inner {
     }
 }
 
+/// What every type has that wraps a descriptor of the standard library.
+macro_rules! wrapper {
+    ($type:ident, $std:ty) => {
+        impl std::fmt::Debug for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                self.evented.fmt(f)
+            }
+        }
+
+        impl std::os::fd::AsFd for $type {
+            fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+                self.evented.io().as_fd()
+            }
+        }
+
+        impl TryFrom<$std> for $type {
+            type Error = std::io::Error;
+
+            /// Takes one of the standard library over.
+            fn try_from(std: $std) -> std::io::Result<Self> {
+                std.set_nonblocking(true)?;
+                Ok(Self { evented: $crate::net::Evented::new(std) })
+            }
+        }
+    };
+}
+
+pub(crate) use wrapper;
+
+/// Writes everything, piece by piece.
+pub(crate) async fn write_all(
+    mut data: &[u8],
+    mut write: impl FnMut(&Context<'_>, &[u8]) -> Poll<io::Result<usize>>,
+) -> io::Result<()> {
+    std::future::poll_fn(|context| {
+        while !data.is_empty() {
+            let written = ready!(write(context, data))?;
+            data = &data[written..];
+        }
+        Poll::Ready(Ok(()))
+    })
+    .await
+}
+
 /// Something with a descriptor, and the loop's knowledge of it. Unwatched before it is closed.
 pub(crate) struct Evented<S> {
     source: Rc<Source>,

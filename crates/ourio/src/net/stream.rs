@@ -1,10 +1,9 @@
 //! Connections and those who accept them.
 
-use std::fmt;
 use std::future::poll_fn;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::SocketAddr as UnixAddr;
 use std::path::Path;
 use std::pin::Pin;
@@ -14,7 +13,7 @@ use futures_io::{AsyncRead, AsyncWrite};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 
 use super::address::{ToAddresses, getaddrinfo};
-use super::source::{Evented, Side};
+use super::source::{Evented, Side, wrapper, write_all};
 
 /// How many connections may wait to be accepted; what the kernel allows is the limit.
 const BACKLOG: i32 = 4096;
@@ -71,27 +70,7 @@ pub struct UnixStream {
 
 macro_rules! connection {
     ($type:ident, $std:ty, $address:ty) => {
-        impl fmt::Debug for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.evented.fmt(f)
-            }
-        }
-
-        impl AsFd for $type {
-            fn as_fd(&self) -> BorrowedFd<'_> {
-                self.evented.io().as_fd()
-            }
-        }
-
-        impl TryFrom<$std> for $type {
-            type Error = io::Error;
-
-            /// Takes a connection of the standard library over.
-            fn try_from(std: $std) -> io::Result<Self> {
-                std.set_nonblocking(true)?;
-                Ok(Self { evented: Evented::new(std) })
-            }
-        }
+        wrapper!($type, $std);
 
         impl $type {
             /// Reads what there is, at most as much as the buffer holds, and waits for it; zero is the end.
@@ -117,12 +96,8 @@ macro_rules! connection {
             /// # Errors
             ///
             /// As `write`; a part may have been written.
-            pub async fn write_all(&self, mut data: &[u8]) -> io::Result<()> {
-                while !data.is_empty() {
-                    let written = self.write(data).await?;
-                    data = &data[written..];
-                }
-                Ok(())
+            pub async fn write_all(&self, data: &[u8]) -> io::Result<()> {
+                write_all(data, |context, data| self.poll_write_to(context, data)).await
             }
 
             /// Fills the buffer.
@@ -192,42 +167,14 @@ macro_rules! connection {
             }
         }
 
-        impl AsyncRead for &$type {
-            fn poll_read(
-                self: Pin<&mut Self>,
-                context: &mut Context<'_>,
-                buffer: &mut [u8],
-            ) -> Poll<io::Result<usize>> {
-                self.poll_read_from(context, buffer)
-            }
-        }
+        futures_io!($type);
+        futures_io!(&$type);
+    };
+}
 
-        impl AsyncWrite for &$type {
-            fn poll_write(
-                self: Pin<&mut Self>,
-                context: &mut Context<'_>,
-                data: &[u8],
-            ) -> Poll<io::Result<usize>> {
-                self.poll_write_to(context, data)
-            }
-
-            fn poll_write_vectored(
-                self: Pin<&mut Self>,
-                context: &mut Context<'_>,
-                parts: &[io::IoSlice<'_>],
-            ) -> Poll<io::Result<usize>> {
-                self.poll_write_vectored_to(context, parts)
-            }
-
-            fn poll_flush(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
-                Poll::Ready(Ok(()))
-            }
-
-            fn poll_close(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
-                Poll::Ready(self.shutdown(Shutdown::Write))
-            }
-        }
-
+/// The ecosystem's traits, for a connection and for a reference to one.
+macro_rules! futures_io {
+    ($type:ty) => {
         impl AsyncRead for $type {
             fn poll_read(
                 self: Pin<&mut Self>,
@@ -351,27 +298,7 @@ pub struct UnixListener {
 
 macro_rules! listener {
     ($type:ident, $std:ty, $stream:ident, $address:ty) => {
-        impl fmt::Debug for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.evented.fmt(f)
-            }
-        }
-
-        impl AsFd for $type {
-            fn as_fd(&self) -> BorrowedFd<'_> {
-                self.evented.io().as_fd()
-            }
-        }
-
-        impl TryFrom<$std> for $type {
-            type Error = io::Error;
-
-            /// Takes a listener of the standard library over.
-            fn try_from(std: $std) -> io::Result<Self> {
-                std.set_nonblocking(true)?;
-                Ok(Self { evented: Evented::new(std) })
-            }
-        }
+        wrapper!($type, $std);
 
         impl $type {
             /// Waits for the next connection.
