@@ -14,8 +14,9 @@ _ourio._check_interpreter()
 from ourio._loop import EventLoop  # noqa: E402
 from ourio._ourio import __version__  # noqa: E402
 from ourio._runner import new_event_loop, run  # noqa: E402
+from ourio._watchdog import Stall, Watchdog  # noqa: E402
 
-__all__ = ["EventLoop", "__version__", "new_event_loop", "run"]
+__all__ = ["EventLoop", "Stall", "Watchdog", "__version__", "new_event_loop", "run"]
 
 if _sys.version_info < (3, 16):
     # Python 3.16 removes event loop policies.

@@ -110,6 +110,9 @@ class EventLoop(_ourio.Loop, asyncio.SelectorEventLoop):
 
     # -- life ------------------------------------------------------------------------------------------
 
+    #: What watches this loop: each has a ``stop``.
+    _watchdogs: tuple[Any, ...] = ()
+
     def run_forever(self) -> None:
         """Run until ``stop()`` is called."""
         self._check_closed()  # type: ignore[attr-defined]
@@ -140,6 +143,8 @@ class EventLoop(_ourio.Loop, asyncio.SelectorEventLoop):
             raise RuntimeError("Cannot close a running event loop")
         if self.is_closed():
             return
+        for watchdog in self._watchdogs:
+            watchdog.stop()
         super().close()
         self._release()
         _open_loops.discard(self)

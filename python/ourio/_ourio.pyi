@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
-from typing import Any, Self, TypeVar, TypeVarTuple, Unpack, final
+from typing import Any, Self, TypeAlias, TypeVar, TypeVarTuple, Unpack, final
 
 from typing_extensions import disjoint_base
 
 __all__ = [
     "Handle",
     "Loop",
+    "StallWatch",
     "StreamTransport",
     "ThreadSafeHandle",
     "TimerHandle",
@@ -22,6 +23,7 @@ __all__ = [
 __version__: str
 
 _T = TypeVar("_T")
+_State: TypeAlias = tuple[str, float | None, float | None, str | None, int | None, bool]
 _Ts = TypeVarTuple("_Ts")
 
 def _add_datagram_methods(cls: type) -> None: ...
@@ -54,6 +56,17 @@ class StreamTransport(asyncio.Transport):
         context: Any = None,
     ) -> Self: ...
     def _start(self) -> None: ...
+
+@final
+class StallWatch:
+    def __new__(cls, event_loop: Loop, threshold: float) -> Self: ...
+    def fileno(self) -> int: ...
+    def collecting(self, phase: str, _info: Any) -> None: ...
+    def collection(self) -> tuple[float, float]: ...
+    def stop(self) -> None: ...
+    def news(self) -> list[tuple[int, float, bool, float, list[_State]]]: ...
+    def is_still(self, turn: int) -> bool: ...
+    def thread_state(self) -> _State | None: ...
 
 @disjoint_base
 class Loop:

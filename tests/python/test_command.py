@@ -47,7 +47,7 @@ def test_wrong_calls_are_explained():
 
 
 def test_the_public_names_are_the_documented_ones():
-    expected = {"EventLoop", "__version__", "new_event_loop", "run"}
+    expected = {"EventLoop", "Stall", "Watchdog", "__version__", "new_event_loop", "run"}
     if sys.version_info < (3, 16):
         expected |= {"EventLoopPolicy", "install"}
     assert set(ourio.__all__) == expected

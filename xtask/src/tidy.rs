@@ -10,10 +10,11 @@ use anyhow::{Context, Result, bail};
 use crate::shell::{Step, root, say};
 
 /// Which of our crates a crate may use.
-const EDGES: [(&str, &[&str]); 7] = [
+const EDGES: [(&str, &[&str]); 8] = [
     ("engine", &[]),
     ("transport", &[]),
     ("ourio", &["ourio-engine"]),
+    ("monitor", &["ourio-engine", "ourio"]),
     ("python", &["ourio-engine", "ourio-transport", "ourio", "ourio-monitor"]),
     ("../benches/native", &[]),
     ("../benches/runtimes", &["ourio"]),

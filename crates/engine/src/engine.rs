@@ -12,6 +12,7 @@ use crate::inbox::{Arc, Inbox, Remote};
 use crate::poll::{
     Backend, Bell, Epoll, Interest, IoEvent, Purpose, Registry, Scripted, Token, event_buffer,
 };
+use crate::pulse::Pulse;
 use crate::ready::ReadyQueue;
 use crate::schedule::{Divergence, Order, Schedule, Trace};
 use crate::signal::SignalPipe;
@@ -57,6 +58,7 @@ pub struct Engine<C> {
     pub(crate) kit: Option<WaitKit>,
     pub(crate) counters: Counters,
     page: CountersPage,
+    pub(crate) pulse: Pulse,
     /// Turns since the last poll. At most `SKIPS_MAX`.
     pub(crate) skips: u32,
     pub(crate) polled_at: Time,
@@ -130,6 +132,7 @@ impl EngineBuilder {
             kit: None,
             counters: Counters::default(),
             page: CountersPage::default(),
+            pulse: Pulse::default(),
             skips: 0,
             polled_at: Time::ZERO,
             turn_time: Time::ZERO,
@@ -267,6 +270,25 @@ impl<C: From<Event>> Engine<C> {
     #[inline]
     pub fn poll_soon(&mut self) {
         self.poll_next = true;
+    }
+
+    /// A run begins, in this thread: its next turn is the next that the kernel is asked in.
+    ///
+    /// asyncio: the first turn of a run looks for I/O even if callbacks are ready.
+    pub fn begin_run(&mut self) {
+        self.poll_soon();
+        self.pulse.runs_in(rustix::thread::gettid().as_raw_nonzero().get());
+        self.pulse.turns(self.counters.turns);
+    }
+
+    /// A run ends: nothing is expected of the loop from here on.
+    pub fn end_run(&mut self) {
+        self.pulse.rests(self.counters.turns);
+    }
+
+    /// What other threads may see of the loop at any moment.
+    pub fn pulse(&self) -> Pulse {
+        self.pulse.clone()
     }
 
     /// Reads the engine's clock.

@@ -127,6 +127,7 @@ impl<C: From<Event>> Engine<C> {
 
     /// Makes what is due, and what other threads sent, ready, and fixes the batch.
     fn begin_batch(&mut self, now: Time) {
+        self.pulse.turns(self.counters.turns);
         while let Some(payload) = self.timers.pop_due(now) {
             self.counters.timers_fired += 1;
             self.ready.push(payload);
@@ -151,6 +152,9 @@ impl<C: From<Event>> Engine<C> {
             Plan::Poll | Plan::Sleep(_) => {
                 self.counters.polls += 1;
                 self.counters.sleeps += u64::from(matches!(plan, Plan::Sleep(_)));
+                if matches!(plan, Plan::Sleep(_)) {
+                    self.pulse.rests(self.counters.turns);
+                }
                 self.publish_counters();
             }
         }

@@ -175,7 +175,7 @@ impl Inner {
     pub(crate) fn drive(&self, main: Option<(TaskId, &mut dyn Main)>) -> Result<()> {
         let (id, mut main) = main.map_or((None, None), |(id, main)| (Some(id), Some(main)));
         let before = self.main.replace(id);
-        self.engine.borrow_mut().poll_soon();
+        self.engine.borrow_mut().begin_run();
         let outcome = loop {
             match self.turn(&mut main) {
                 Ok(true) => break Ok(()),
@@ -185,6 +185,7 @@ impl Inner {
             }
         };
         self.main.set(before);
+        self.engine.borrow_mut().end_run();
         self.stopping.set(false);
         outcome
     }

@@ -23,6 +23,7 @@ mod stream_io;
 mod tls;
 mod turn;
 mod watch;
+mod watchdog;
 
 use pyo3::prelude::*;
 
@@ -39,6 +40,7 @@ fn _ourio(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<handle::TimerHandle>()?;
     module.add_class::<handle::ThreadSafeHandle>()?;
     module.add_class::<stream::StreamTransport>()?;
+    module.add_class::<watchdog::StallWatch>()?;
     module.add_function(wrap_pyfunction!(gil::_check_interpreter, module)?)?;
     module.add_function(wrap_pyfunction!(datagram::_add_datagram_methods, module)?)?;
     module.add_function(wrap_pyfunction!(tls::_add_tls_methods, module)?)?;

@@ -23,13 +23,15 @@ use crate::watch::{self, Watcher};
 impl Loop {
     /// Runs turns until the loop is told to stop.
     fn _run(slf: &Bound<'_, Self>) -> PyResult<()> {
-        slf.get().engine().borrow_mut().poll_soon();
-        loop {
-            turn(slf)?;
-            if slf.get().is_stopping() {
-                return Ok(());
+        slf.get().engine().borrow_mut().begin_run();
+        let outcome = loop {
+            match turn(slf) {
+                Ok(()) if !slf.get().is_stopping() => {}
+                outcome => break outcome,
             }
-        }
+        };
+        slf.get().engine().borrow_mut().end_run();
+        outcome
     }
 
     /// Runs one turn.

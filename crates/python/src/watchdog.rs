@@ -1,0 +1,106 @@
+//! `StallWatch`: the native half of `ourio.Watchdog`. It never takes the interpreter's lock; whoever asks has it.
+
+use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use ourio_engine::{Clock, Time};
+use ourio_monitor::{Activity, Stall, ThreadState, Watchdog};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+use crate::event_loop::Loop;
+use crate::schedule::seconds;
+
+/// What the kernel says of a thread: a letter as in proc(5), seconds on a processor, seconds of waiting for one, the name
+/// and the descriptor of the system call, and whether that waits for a lock.
+type State = (char, Option<f64>, Option<f64>, Option<&'static str>, Option<i32>, bool);
+
+/// Watches a loop from a native thread.
+#[pyclass(module = "ourio._ourio", frozen)]
+#[derive(Debug)]
+pub(crate) struct StallWatch {
+    watchdog: Watchdog,
+    /// When the last collection of garbage began, and ended: nanoseconds of `time.monotonic()`.
+    collection: [AtomicU64; 2],
+}
+
+#[pymethods]
+impl StallWatch {
+    #[new]
+    fn new(event_loop: &Bound<'_, Loop>, threshold: f64) -> PyResult<Self> {
+        let threshold = Duration::try_from_secs_f64(threshold).ok().filter(|threshold| !threshold.is_zero());
+        let threshold = threshold
+            .ok_or_else(|| PyValueError::new_err("threshold must be a positive number of seconds"))?;
+        let pulse = event_loop.get().engine().borrow().pulse();
+        Ok(Self { watchdog: Watchdog::start(pulse, threshold)?, collection: Default::default() })
+    }
+
+    /// The descriptor that becomes readable when there is news, and ends when the watch is stopped.
+    fn fileno(&self) -> i32 {
+        self.watchdog.bell().as_raw_fd()
+    }
+
+    /// For `gc.callbacks`: native, as a small collection takes little longer than a call of Python code.
+    fn collecting(&self, phase: &str, _info: &Bound<'_, PyAny>) {
+        let place = usize::from(phase != "start");
+        self.collection[place].store(Clock::Real.now().as_nanos(), Ordering::Relaxed);
+    }
+
+    /// When the last collection began and ended, by `time.monotonic()`.
+    fn collection(&self) -> (f64, f64) {
+        let read = |time: &AtomicU64| seconds(Time::from_nanos(time.load(Ordering::Relaxed)));
+        (read(&self.collection[0]), read(&self.collection[1]))
+    }
+
+    /// Stops watching.
+    fn stop(&self) {
+        self.watchdog.stop();
+    }
+
+    /// The stalls that have begun, gone on or ended: the turn's number, seconds so far, whether it is over, seconds since
+    /// that was seen, and the states of the thread meanwhile.
+    fn news(&self) -> Vec<(u64, f64, bool, f64, Vec<State>)> {
+        let told = |stall: Stall| {
+            let states = stall.states.iter().map(state).collect();
+            (
+                stall.beat,
+                stall.blocked.as_secs_f64(),
+                stall.is_over,
+                stall.seen.elapsed().as_secs_f64(),
+                states,
+            )
+        };
+        self.watchdog.news().into_iter().map(told).collect()
+    }
+
+    /// Whether the loop is still in that turn.
+    fn is_still(&self, turn: u64) -> bool {
+        self.watchdog.is_still(turn)
+    }
+
+    /// What the loop's thread does now.
+    fn thread_state(&self) -> Option<State> {
+        self.watchdog.thread_state().as_ref().map(state)
+    }
+}
+
+fn state(state: &ThreadState) -> State {
+    let letter = match state.activity {
+        Activity::Running => 'R',
+        Activity::Sleeping => 'S',
+        Activity::Device => 'D',
+        Activity::Stopped => 'T',
+        Activity::Other(letter) => letter,
+    };
+    let in_seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64());
+    let call = state.call;
+    (
+        letter,
+        in_seconds(state.cpu),
+        in_seconds(state.delayed),
+        call.and_then(|call| call.name()),
+        call.and_then(|call| call.descriptor()),
+        call.is_some_and(|call| call.is_lock()),
+    )
+}

@@ -1,0 +1,321 @@
+"""``Watchdog``: says that a loop is blocked while it is, by what, and where.
+
+A native thread (``StallWatch``) sees that a turn of the loop does not end, and asks the kernel what the loop's thread
+does; it never needs the interpreter's lock (the GIL). The stack is read by a Python thread, which needs it. Whether,
+and how soon, it gets the lock tells who had it: code that lets go of it (``time.sleep``, a socket) is seen while it
+blocks; native code that keeps it is seen at the very line that called it, in the moment in which it is done.
+"""
+
+import asyncio
+import gc
+import linecache
+import logging
+import os
+import socket
+import sys
+import sysconfig
+import threading
+import time
+import traceback
+import weakref
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from types import CodeType, FrameType
+from typing import Any, Final, Self
+
+from ourio._loop import EventLoop
+from ourio._ourio import StallWatch
+
+_logger = logging.getLogger("ourio")
+
+#: The causes of a stall.
+PYTHON: Final = "Python code on the CPU"
+NATIVE: Final = "native code on the CPU"
+CALL: Final = "a system call"
+LOCK: Final = "waiting for a lock"
+GIL: Final = "waiting for the GIL"
+COLLECTION: Final = "garbage collection"
+DESCHEDULED: Final = "no processor to run on"
+UNKNOWN: Final = "unknown"
+
+# The lock is handed over after 5 ms at the latest (sys.getswitchinterval), unless native code keeps it.
+_PROMPT = 0.03
+# The same place is reported once per second, so that a log is not flooded by what it reports.
+_REPEAT = 1.0
+# So many places are remembered for that.
+_PLACES_MAX = 1000
+# For so long the loop's thread is looked at to see whether it computes without the lock. One that waits for the lock
+# may be about to, and have no processor for that.
+_LOOK_TIME = 0.005
+_PATHS = sysconfig.get_paths()
+_LIBRARIES = tuple({os.path.join(_PATHS[name], "") for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+_OWN = os.path.join(os.path.dirname(__file__), "")
+
+
+@dataclass(frozen=True)
+class Stall:
+    """A time for which a loop could do nothing else.
+
+    Attributes:
+        duration: Seconds so far, or in all.
+        over: Whether it is over.
+        cause: One of the causes: ``"Python code on the CPU"``, ``"native code on the CPU"``, ``"a system call"``,
+            ``"waiting for a lock"``, ``"waiting for the GIL"``, ``"garbage collection"``, ``"no processor to run on"``
+            or ``"unknown"``.
+        detail: More of it, such as the system call, its descriptor and the peer; may be empty.
+        task: The name of the task that blocks; ``None`` for a callback.
+        filename: The file of the first frame of the program's own code; ``None`` if no stack could be had.
+        lineno: Its line.
+        function: Its function.
+        stack: All frames, the innermost last; empty if none could be had.
+        repeated: How many stalls of the same place went before without a report.
+    """
+
+    duration: float
+    over: bool
+    cause: str
+    detail: str = ""
+    task: str | None = None
+    filename: str | None = None
+    lineno: int | None = None
+    function: str | None = None
+    stack: traceback.StackSummary = field(default_factory=traceback.StackSummary, repr=False)
+    repeated: int = 0
+
+    def __str__(self) -> str:
+        state = f"was blocked for {self.duration:.2f} s" if self.over else f"is blocked ({self.duration:.2f} s so far)"
+        parts = [f"the event loop {state}: {self.cause}"]
+        if self.detail:
+            parts.append(f" ({self.detail})")
+        parts.append(f", in task {self.task!r}" if self.task else ", in a callback")
+        if self.filename:
+            parts.append(f', at "{self.filename}", line {self.lineno}, in {self.function}')
+            line = linecache.getline(self.filename, self.lineno or 0).strip()
+            if line:
+                parts.append(f": {line}")
+        if self.repeated:
+            parts.append(f" (and {self.repeated} time(s) before)")
+        return "".join(parts)
+
+
+class Watchdog:
+    """Reports turns of a loop that take too long.
+
+    Each stall is reported when it has taken the threshold and again when it is over, to the logger ``ourio`` as a
+    warning, and to the callback. Reports of one place come at most once per second. Callbacks run in the watchdog's
+    thread; what they raise is logged.
+
+    It may be started and stopped at any time and from any thread; closing the loop stops it. It costs the loop nothing,
+    and the process a thread that wakes a few times per threshold. A forked process has none.
+
+    Args:
+        loop: The loop.
+        threshold: Seconds that a turn may take.
+        on_stall: Called with each :class:`Stall` that is reported.
+
+    Raises:
+        ValueError: The threshold is not a positive number.
+        TypeError: The loop is not Ourio's.
+    """
+
+    def __init__(
+        self, loop: EventLoop, threshold: float = 0.1, on_stall: Callable[[Stall], object] | None = None
+    ) -> None:
+        if not isinstance(loop, EventLoop):
+            raise TypeError(f"an ourio.EventLoop was expected, got {type(loop).__name__}")
+        if not threshold > 0:
+            raise ValueError("threshold must be a positive number of seconds")
+        self._loop = weakref.ref(loop)
+        self._threshold = threshold
+        self._on_stall = on_stall
+        self._watch: StallWatch | None = None
+        self._thread: threading.Thread | None = None
+        self._known: dict[int, list[Stall]] = {}
+        self._last: dict[tuple[str | None, int | None, str], float] = {}
+        self._suppressed: dict[tuple[str | None, int | None, str], int] = {}
+
+    def start(self) -> None:
+        """Begin to watch. Does nothing if it watches already.
+
+        Raises:
+            RuntimeError: The loop is closed or gone, or no thread can be started.
+        """
+        loop = self._loop()
+        if loop is None or loop.is_closed():
+            raise RuntimeError("Event loop is closed")
+        if self._watch is None:
+            self._watch = StallWatch(loop, self._threshold)
+            self._thread = threading.Thread(
+                target=self._report_all, args=(self._watch,), name="ourio-watchdog-reports", daemon=True
+            )
+            self._thread.start()
+            gc.callbacks.append(self._watch.collecting)
+            loop._watchdogs = (*loop._watchdogs, self)
+
+    def stop(self) -> None:
+        """Watch no more. What has been seen is still reported."""
+        watch, thread = self._watch, self._thread
+        self._watch = self._thread = None
+        if watch is not None and thread is not None:
+            gc.callbacks.remove(watch.collecting)
+            loop = self._loop()
+            if loop is not None:
+                loop._watchdogs = tuple(other for other in loop._watchdogs if other is not self)
+            watch.stop()
+            if thread is not threading.current_thread() and not sys.is_finalizing():
+                thread.join()
+
+    def __enter__(self) -> Self:
+        """Start."""
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop."""
+        self.stop()
+
+    def _report_all(self, watch: StallWatch) -> None:
+        bell = watch.fileno()
+        while os.read(bell, 1):
+            # How long after it was seen we have the interpreter's lock is part of the news.
+            for news in watch.news():
+                try:
+                    self._judge(watch, news)
+                except Exception:
+                    _logger.exception("the watchdog could not report a stall")
+
+    def _judge(self, watch: StallWatch, news: tuple[int, float, bool, float, list[Any]]) -> None:
+        turn, duration, over, *_ = news
+        looks = self._known.setdefault(turn, [])
+        look = self._look(watch, news)
+        looks.append(look)
+        if over:
+            del self._known[turn]
+            # What it did for the longest time between two looks is what it was blocked by.
+            spans = [later.duration - earlier.duration for earlier, later in pairwise([Stall(0.0, False, ""), *looks])]
+            seen = [place for place, one in enumerate(looks) if one.stack] or range(len(looks))
+            worst = looks[max(seen, key=spans.__getitem__)]
+            self._tell(replace(worst, duration=duration, over=True), ending=len(looks) > 1)
+        elif len(looks) == 1:
+            self._tell(look)
+
+    def _look(self, watch: StallWatch, news: tuple[int, float, bool, float, list[Any]]) -> Stall:
+        """What the loop's thread does now, as far as it still does what the news is about."""
+        turn, duration, over, age, states = news
+        loop = self._loop()
+        thread = None if loop is None else loop._thread_id
+        frame = sys._current_frames().get(thread) if thread is not None else None
+        current = None if loop is None else asyncio.current_task(loop)
+        frames = [(one.f_code, one.f_lineno) for one in _walk(frame)]
+        # Up to here nothing lets go of the lock, which the loop would take to go on to something else.
+        still = not over and watch.is_still(turn)
+        # We have the lock: whoever runs Python code waits for it now, and whoever still computes does without.
+        computes = still and _computes(watch)
+        cause, detail = self._cause(watch, duration + age, age, states, computes)
+        if not still or not frames:
+            return Stall(duration if over else duration + age, over, cause, detail)
+        code, line = next(((code, line) for code, line in frames if _is_own(code)), frames[0])
+        return Stall(
+            duration + age,
+            over,
+            cause,
+            detail,
+            task=None if current is None else current.get_name(),
+            filename=code.co_filename,
+            lineno=line,
+            function=code.co_qualname,
+            stack=traceback.StackSummary.from_list(
+                [
+                    traceback.FrameSummary(code.co_filename, line, code.co_name, lookup_line=False)
+                    for code, line in reversed(frames)
+                ]
+            ),
+        )
+
+    def _cause(
+        self, watch: StallWatch, duration: float, age: float, states: list[Any], computes: bool
+    ) -> tuple[str, str]:
+        """What the kernel's answers, and the time until we had the interpreter's lock, say together."""
+        started, stopped = watch.collection()
+        now = time.monotonic()
+        collected = (now if started > stopped else stopped) - started
+        if collected > duration / 2 and started >= now - duration - self._threshold:
+            return COLLECTION, f"{collected:.2f} s"
+        if not states:
+            return UNKNOWN, ""
+        kept = age > _PROMPT
+        first, last = states[0], states[-1]
+        if None not in (first[2], last[2]) and last[2] - first[2] > duration / 2:
+            return DESCHEDULED, f"{last[2] - first[2]:.2f} s"
+        letter, _, _, call, descriptor, is_lock = last
+        if letter in "SD":
+            if is_lock:
+                return (GIL if kept else LOCK), ""
+            if call is not None or letter == "D":
+                return CALL, _describe(call or "a device", descriptor) + (", with the GIL held" if kept else "")
+            return UNKNOWN, "a wait that the kernel does not tell"
+        if kept:
+            return NATIVE, "with the GIL held"
+        return (NATIVE, "without the GIL") if computes else (PYTHON, "")
+
+    def _tell(self, stall: Stall, ending: bool = False) -> None:
+        """Report a stall, unless its place was reported a moment ago; its end, if its beginning was."""
+        place = (stall.filename, stall.lineno, stall.cause)
+        now = time.monotonic()
+        if not ending:
+            if now - self._last.get(place, -_REPEAT) < _REPEAT:
+                self._suppressed[place] = self._suppressed.get(place, 0) + 1
+                return
+            if len(self._last) >= _PLACES_MAX:
+                self._last.clear()
+                self._suppressed.clear()
+            self._last[place] = now
+            stall = replace(stall, repeated=self._suppressed.pop(place, 0))
+        elif self._suppressed.get(place):
+            return
+        _logger.warning("%s", stall, extra={"stall": stall})
+        if self._on_stall is not None:
+            try:
+                self._on_stall(stall)
+            except Exception:
+                _logger.exception("the callback of a watchdog has failed")
+
+
+def _computes(watch: StallWatch) -> bool:
+    """Whether the loop's thread runs, although we have the lock."""
+    end = time.monotonic() + _LOOK_TIME
+    while (state := watch.thread_state()) is not None and state[0] == "R":
+        if time.monotonic() >= end:
+            return True
+    return False
+
+
+def _walk(frame: FrameType | None) -> Iterator[FrameType]:
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def _is_own(code: CodeType) -> bool:
+    """Whether code is the program's: neither a library's nor ours."""
+    return not code.co_filename.startswith(("<frozen", *_LIBRARIES, _OWN))
+
+
+def _describe(call: str, descriptor: int | None) -> str:
+    """A system call, and what its descriptor is."""
+    if descriptor is None:
+        return call
+    text = f"{call} on descriptor {descriptor}"
+    try:
+        target = os.readlink(f"/proc/self/fd/{descriptor}")
+    except OSError:
+        return text
+    if not target.startswith("socket:"):
+        return f"{text}, {target}"
+    try:
+        with socket.socket(fileno=os.dup(descriptor)) as sock:
+            peer = sock.getpeername()
+    except OSError:
+        return f"{text}, a socket"
+    return f"{text}, peer {peer[0]}:{peer[1]}" if isinstance(peer, tuple) else f"{text}, peer {peer!r}"

@@ -1,0 +1,310 @@
+"""The watchdog names what blocks a loop, and where, while it does; and says nothing of a loop that is well."""
+
+import asyncio
+import ctypes
+import gc
+import hashlib
+import inspect
+import logging
+import os
+import pathlib
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import ourio
+import pytest
+
+# Whether the kernel tells in which system call a thread is; a container may forbid it.
+try:
+    TELLS_CALLS = bool(pathlib.Path("/proc/self/syscall").read_text())
+except OSError:
+    TELLS_CALLS = False
+
+
+def watch(main, threshold=0.05):
+    """Run a program under a watchdog; the stalls that were reported."""
+    stalls = []
+    with asyncio.Runner(loop_factory=ourio.new_event_loop) as runner:
+        with ourio.Watchdog(runner.get_loop(), threshold, stalls.append):
+            runner.run(main())
+            # The end of the last stall is seen at the next look.
+            time.sleep(2 * threshold)
+    return stalls
+
+
+def the_line(text):
+    """The line of the test that runs."""
+    lines, first = inspect.getsourcelines(globals()[inspect.currentframe().f_back.f_code.co_name])
+    return first + next(place for place, line in enumerate(lines) if text in line)
+
+
+def test_a_sleep_is_told_while_it_lasts_with_its_line_its_call_and_its_task():
+    told = []
+
+    async def main():
+        async def handler():
+            time.sleep(0.4)  # this one
+
+        task = asyncio.create_task(handler(), name="the handler")
+        await task
+
+    with asyncio.Runner(loop_factory=ourio.new_event_loop) as runner:
+        loop = runner.get_loop()
+        with ourio.Watchdog(loop, 0.05, lambda stall: told.append((time.monotonic(), stall))):
+            runner.run(main())
+            ended = time.monotonic()
+            time.sleep(0.1)
+    (first_at, first), (_, last) = told
+    assert first_at < ended - 0.1, "while it blocks"
+    assert (first.over, last.over) == (False, True)
+    assert first.task == "the handler"
+    assert first.function.endswith("main.<locals>.handler")
+    assert (first.filename, first.lineno) == (
+        __file__,
+        the_line("# this one"),
+    )
+    assert last.duration > 0.3
+    if TELLS_CALLS:
+        assert first.cause == "a system call"
+        assert "nanosleep" in first.detail
+        assert "GIL" not in first.detail
+    assert "time.sleep(0.4)" in str(first)
+    assert first.stack[-1].lineno == first.lineno
+
+
+def test_python_code_on_the_cpu_is_told():
+    async def main():
+        end = time.monotonic() + 0.4
+        while time.monotonic() < end:
+            pass
+
+    first, last = watch(main)
+    assert first.cause == last.cause == "Python code on the CPU"
+    assert first.filename == __file__
+
+
+@pytest.mark.skipif(not TELLS_CALLS, reason="the kernel does not tell system calls here")
+def test_a_blocking_read_names_the_descriptor_and_the_peer():
+    async def main():
+        with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
+            accepted, _ = server.accept()
+            timer = threading.Timer(0.3, accepted.send, (b"x",))
+            timer.start()
+            with accepted:
+                client.recv(1)
+                timer.join()
+            return client.fileno(), server.getsockname()
+
+    first, _ = watch(main)
+    assert first.cause == "a system call"
+    assert re.fullmatch(r"recvfrom on descriptor \d+, peer 127\.0\.0\.1:\d+", first.detail), first.detail
+
+
+def test_native_code_that_keeps_the_lock_is_told_with_the_line_that_called_it():
+    async def main():
+        # Its time doubles with every letter.
+        length = 20
+        began = time.monotonic()
+        while time.monotonic() - began < 0.02:
+            length += 1
+            began = time.monotonic()
+            re.match(r"(a+)+$", "a" * length + "b")
+        re.match(r"(a+)+$", "a" * (length + 4) + "b")  # this one
+
+    stalls = watch(main)
+    # The search for a length that takes long enough may itself take too long on a slow machine.
+    worst = max(stalls, key=lambda stall: stall.duration)
+    assert (worst.cause, worst.detail) == ("native code on the CPU", "with the GIL held")
+    line = the_line("# this one")
+    assert (worst.filename, worst.lineno) == (__file__, line)
+
+
+def test_a_native_function_that_sleeps_with_the_lock_is_told():
+    async def main():
+        ctypes.PyDLL(None).usleep(300_000)
+
+    worst = max(watch(main), key=lambda stall: stall.duration)
+    assert worst.filename == __file__
+    if TELLS_CALLS:
+        assert worst.cause == "a system call"
+        assert worst.detail.endswith("with the GIL held")
+
+
+def test_native_code_without_the_lock_is_told():
+    async def main():
+        end = time.monotonic() + 0.3
+        while time.monotonic() < end:
+            hashlib.pbkdf2_hmac("sha256", b"x", b"y", 200_000)
+
+    first, _ = watch(main)
+    assert (first.cause, first.detail) == ("native code on the CPU", "without the GIL")
+
+
+def test_a_lock_of_threads_is_told():
+    lock = threading.Lock()
+
+    async def main():
+        lock.acquire()
+        threading.Timer(0.3, lock.release).start()
+        with lock:
+            pass
+
+    first, _ = watch(main)
+    if TELLS_CALLS:
+        assert first.cause == "waiting for a lock"
+    assert first.filename == __file__
+
+
+def test_a_long_collection_of_garbage_is_told():
+    async def main():
+        gc.disable()
+        try:
+            garbage = [[] for _ in range(3_000_000)]
+            for one in garbage:
+                one.append(garbage)
+            await asyncio.sleep(0)
+            del garbage, one
+            gc.collect()
+        finally:
+            gc.enable()
+
+    assert "garbage collection" in {stall.cause for stall in watch(main, 0.03)}
+
+
+def test_a_loop_that_is_well_is_not_told_of():
+    async def main():
+        async def worker():
+            for _ in range(200):
+                await asyncio.sleep(0.001)
+
+        await asyncio.gather(*(worker() for _ in range(20)))
+        await asyncio.sleep(0.3)
+        await asyncio.to_thread(time.sleep, 0.2)
+        for _ in range(20_000):
+            await asyncio.sleep(0)
+
+    assert watch(main, 0.1) == []
+
+
+def test_the_same_place_is_reported_once_a_second(caplog):
+    async def main():
+        for _ in range(12):
+            time.sleep(0.1)
+            await asyncio.sleep(0)
+
+    with caplog.at_level(logging.WARNING, "ourio"):
+        stalls = watch(main, 0.03)
+    begun = [stall for stall in stalls if not stall.over]
+    assert 1 <= len(begun) <= 3
+    assert begun[-1].repeated > 0 or len(begun) == 1
+    messages = [record.getMessage() for record in caplog.records if record.name == "ourio"]
+    assert len(messages) == len(stalls)
+    assert "the event loop is blocked" in messages[0]
+
+
+def test_a_callback_that_fails_is_logged_and_the_watch_goes_on(caplog):
+    def fail(stall):
+        raise ValueError("on purpose")
+
+    async def main():
+        time.sleep(0.15)
+        await asyncio.sleep(0)
+        time.sleep(0.15)
+
+    with asyncio.Runner(loop_factory=ourio.new_event_loop) as runner:
+        ourio.Watchdog(runner.get_loop(), 0.03, fail).start()
+        runner.run(main())
+    assert sum("callback of a watchdog" in record.getMessage() for record in caplog.records) >= 2
+
+
+def test_it_starts_and_stops_and_ends_with_its_loop():
+    before = threading.active_count()
+    loop = ourio.new_event_loop()
+    watchdog = ourio.Watchdog(loop)
+    watchdog.stop()
+    for _ in range(20):
+        watchdog.start()
+        watchdog.start()
+        watchdog.stop()
+        watchdog.stop()
+    watchdog.start()
+    loop.close()
+    assert threading.active_count() == before
+    assert not any("StallWatch" in repr(callback) for callback in gc.callbacks)
+    with pytest.raises(RuntimeError):
+        watchdog.start()
+    other = asyncio.SelectorEventLoop()
+    with pytest.raises(TypeError):
+        ourio.Watchdog(other)
+    other.close()
+    for threshold in (0, -1, float("nan")):
+        with pytest.raises(ValueError, match="threshold"):
+            ourio.Watchdog(loop, threshold)
+
+
+def run_python(code, **environment):
+    variables = {**os.environ, **environment}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=variables, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+BLOCKS = "import asyncio, time, ourio\nasync def main():\n    time.sleep(0.3)\n"
+
+
+def test_run_takes_it_and_so_does_the_environment():
+    assert "is blocked" in run_python(BLOCKS + "ourio.run(main(), watchdog=0.05)")
+    assert "is blocked" in run_python(BLOCKS + "ourio.run(main(), watchdog=True)")
+    assert "is blocked" in run_python(BLOCKS + "ourio.run(main())", OURIO_WATCHDOG="0.05")
+    assert run_python(BLOCKS + "ourio.run(main())") == ""
+    assert run_python(BLOCKS + "ourio.run(main(), watchdog=False)", OURIO_WATCHDOG="0.05") == ""
+
+
+def test_an_interpreter_that_ends_while_it_watches_ends_well():
+    code = BLOCKS + "loop = ourio.new_event_loop()\nourio.Watchdog(loop, 0.01).start()\n"
+    run_python(code + "loop.run_until_complete(main())")
+    # Its end comes in the middle of a stall, and of its report.
+    thread = "threading.Thread(target=loop.run_until_complete, args=(main(),), daemon=True).start()"
+    run_python(f"{code}import threading\n{thread}\ntime.sleep(0.05)")
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_forked_process_has_no_watch_and_ends_well():
+    loop = ourio.new_event_loop()
+    watchdog = ourio.Watchdog(loop, 0.01)
+    watchdog.start()
+    child = os.fork()
+    if child == 0:
+        watchdog._watch.stop()
+        ended = watchdog._watch.news() == []
+        os._exit(0 if ended else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    loop.close()
+
+
+@pytest.mark.timeout(900)
+def test_many_short_stalls_break_nothing():
+    async def main():
+        stop = threading.Event()
+
+        def stranger():
+            while not stop.is_set():
+                thread = threading.Thread(target=gc.collect)
+                thread.start()
+                thread.join()
+
+        strangers = threading.Thread(target=stranger)
+        strangers.start()
+        for turn in range(int(os.environ.get("OURIO_STALLS", "300"))):
+            time.sleep(0.002 if turn % 2 else 0.003)
+            await asyncio.sleep(0)
+        stop.set()
+        strangers.join()
+
+    stalls = watch(main, 0.001)
+    assert stalls
