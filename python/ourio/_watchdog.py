@@ -7,6 +7,7 @@ blocks; native code that keeps it is seen at the very line that called it, in th
 """
 
 import asyncio
+import contextlib
 import gc
 import linecache
 import logging
@@ -45,9 +46,6 @@ _PROMPT = 0.03
 _REPEAT = 1.0
 # So many places are remembered for that.
 _PLACES_MAX = 1000
-# For so long the loop's thread is looked at to see whether it computes without the lock. One that waits for the lock
-# may be about to, and have no processor for that.
-_LOOK_TIME = 0.005
 _PATHS = sysconfig.get_paths()
 _LIBRARIES = tuple({os.path.join(_PATHS[name], "") for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 _OWN = os.path.join(os.path.dirname(__file__), "")
@@ -106,8 +104,9 @@ class Watchdog:
     warning, and to the callback. Reports of one place come at most once per second. Callbacks run in the watchdog's
     thread; what they raise is logged.
 
-    It may be started and stopped at any time and from any thread; closing the loop stops it. It costs the loop nothing,
-    and the process a thread that wakes a few times per threshold. A forked process has none.
+    It may be started and stopped at any time and from any thread; closing the loop stops it. Stopping waits for a
+    callback that is being run. It costs the process two threads, of which one wakes a few times per threshold. A forked
+    process has none.
 
     Args:
         loop: The loop.
@@ -131,6 +130,7 @@ class Watchdog:
         self._on_stall = on_stall
         self._watch: StallWatch | None = None
         self._thread: threading.Thread | None = None
+        self._changing = threading.Lock()
         self._known: dict[int, list[Stall]] = {}
         self._last: dict[tuple[str | None, int | None, str], float] = {}
         self._suppressed: dict[tuple[str | None, int | None, str], int] = {}
@@ -144,27 +144,35 @@ class Watchdog:
         loop = self._loop()
         if loop is None or loop.is_closed():
             raise RuntimeError("Event loop is closed")
-        if self._watch is None:
-            self._watch = StallWatch(loop, self._threshold)
-            self._thread = threading.Thread(
-                target=self._report_all, args=(self._watch,), name="ourio-watchdog-reports", daemon=True
+        with self._changing:
+            if self._watch is not None:
+                return
+            watch = StallWatch(loop, self._threshold)
+            # A daemon: a program ends whether or not its loop was closed.
+            thread = threading.Thread(
+                target=self._report_all, args=(watch,), name="ourio-watchdog-reports", daemon=True
             )
-            self._thread.start()
-            gc.callbacks.append(self._watch.collecting)
+            thread.start()
+            self._watch, self._thread = watch, thread
+            gc.callbacks.append(watch.collecting)
             loop._watchdogs = (*loop._watchdogs, self)
 
     def stop(self) -> None:
         """Watch no more. What has been seen is still reported."""
-        watch, thread = self._watch, self._thread
-        self._watch = self._thread = None
-        if watch is not None and thread is not None:
-            gc.callbacks.remove(watch.collecting)
+        with self._changing:
+            watch, thread = self._watch, self._thread
+            self._watch = self._thread = None
+            if watch is None or thread is None:
+                return
+            with contextlib.suppress(ValueError):
+                # Somebody may have emptied the list.
+                gc.callbacks.remove(watch.collecting)
             loop = self._loop()
             if loop is not None:
                 loop._watchdogs = tuple(other for other in loop._watchdogs if other is not self)
             watch.stop()
-            if thread is not threading.current_thread() and not sys.is_finalizing():
-                thread.join()
+        if thread is not threading.current_thread() and not sys.is_finalizing():
+            thread.join()
 
     def __enter__(self) -> Self:
         """Start."""
@@ -177,11 +185,14 @@ class Watchdog:
 
     def _report_all(self, watch: StallWatch) -> None:
         bell = watch.fileno()
+        delayed = watch.own_delay()
         while os.read(bell, 1):
-            # How long after it was seen we have the interpreter's lock is part of the news.
-            for news in watch.news():
+            # How long after it was seen we have the interpreter's lock is part of the news, but for the time for which
+            # we had no processor. From here on to the stack nothing may let go of the lock.
+            delayed, before = watch.own_delay(), delayed
+            for turn, duration, over, age, states in watch.news():
                 try:
-                    self._judge(watch, news)
+                    self._judge(watch, (turn, duration, over, max(0.0, age - (delayed - before)), states))
                 except Exception:
                     _logger.exception("the watchdog could not report a stall")
 
@@ -210,9 +221,10 @@ class Watchdog:
         frames = [(one.f_code, one.f_lineno) for one in _walk(frame)]
         # Up to here nothing lets go of the lock, which the loop would take to go on to something else.
         still = not over and watch.is_still(turn)
-        # We have the lock: whoever runs Python code waits for it now, and whoever still computes does without.
-        computes = still and _computes(watch)
-        cause, detail = self._cause(watch, duration + age, age, states, computes)
+        computes, calls = watch.look() if still else (False, False)
+        # Whoever is in a system call, or computes, while we have the lock does so without.
+        kept = age > _PROMPT and not computes and not calls
+        cause, detail = self._cause(watch, duration + age, kept, states, computes)
         if not still or not frames:
             return Stall(duration if over else duration + age, over, cause, detail)
         code, line = next(((code, line) for code, line in frames if _is_own(code)), frames[0])
@@ -234,17 +246,16 @@ class Watchdog:
         )
 
     def _cause(
-        self, watch: StallWatch, duration: float, age: float, states: list[Any], computes: bool
+        self, watch: StallWatch, duration: float, kept: bool, states: list[Any], computes: bool
     ) -> tuple[str, str]:
         """What the kernel's answers, and the time until we had the interpreter's lock, say together."""
         started, stopped = watch.collection()
         now = time.monotonic()
-        collected = (now if started > stopped else stopped) - started
-        if collected > duration / 2 and started >= now - duration - self._threshold:
-            return COLLECTION, f"{collected:.2f} s"
+        ended = now if started > stopped else stopped
+        if ended - started > duration / 2 and ended >= now - duration:
+            return COLLECTION, f"{ended - started:.2f} s"
         if not states:
             return UNKNOWN, ""
-        kept = age > _PROMPT
         first, last = states[0], states[-1]
         if None not in (first[2], last[2]) and last[2] - first[2] > duration / 2:
             return DESCHEDULED, f"{last[2] - first[2]:.2f} s"
@@ -280,15 +291,6 @@ class Watchdog:
                 self._on_stall(stall)
             except Exception:
                 _logger.exception("the callback of a watchdog has failed")
-
-
-def _computes(watch: StallWatch) -> bool:
-    """Whether the loop's thread runs, although we have the lock."""
-    end = time.monotonic() + _LOOK_TIME
-    while (state := watch.thread_state()) is not None and state[0] == "R":
-        if time.monotonic() >= end:
-            return True
-    return False
 
 
 def _walk(frame: FrameType | None) -> Iterator[FrameType]:

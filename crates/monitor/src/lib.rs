@@ -8,5 +8,5 @@
 mod thread_state;
 mod watchdog;
 
-pub use thread_state::{Activity, SystemCall, ThreadState};
+pub use thread_state::{Activity, SystemCall, ThreadState, own_delay};
 pub use watchdog::{Stall, Watchdog};

@@ -64,6 +64,11 @@ impl ThreadState {
     }
 }
 
+/// How long the calling thread has waited for a processor, in all; `None` where the kernel does not tell.
+pub fn own_delay() -> Option<Duration> {
+    times(&fs::read_to_string("/proc/thread-self/schedstat").ok()?).map(|(_, delayed)| delayed)
+}
+
 fn activity(stat: &str) -> Activity {
     // The name before it may hold anything, also parentheses.
     let letter = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next()).unwrap_or('?');

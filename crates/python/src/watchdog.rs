@@ -2,10 +2,11 @@
 
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use ourio_engine::{Clock, Time};
-use ourio_monitor::{Activity, Stall, ThreadState, Watchdog};
+use ourio_monitor::{Activity, Stall, ThreadState, Watchdog, own_delay};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
@@ -79,11 +80,44 @@ impl StallWatch {
         self.watchdog.is_still(turn)
     }
 
-    /// What the loop's thread does now.
-    fn thread_state(&self) -> Option<State> {
-        self.watchdog.thread_state().as_ref().map(state)
+    /// Seconds for which the calling thread has waited for a processor, in all. Keeps the interpreter's lock, which Python's
+    /// own way to read a file lets go of.
+    fn own_delay(&self) -> f64 {
+        own_delay().unwrap_or_default().as_secs_f64()
+    }
+
+    /// Whether the loop's thread computes, and whether it is in a system call, although the caller has the interpreter's
+    /// lock and keeps it meanwhile: most often it waits for that.
+    ///
+    /// A thread that waits for the lock may be about to, and have no processor for that: only time on one is computing.
+    fn look(&self) -> (bool, bool) {
+        let began = Instant::now();
+        let mut first = None;
+        while let Some(state) = self.watchdog.thread_state() {
+            if state.activity != Activity::Running {
+                return (false, state.call.is_some_and(|call| !call.is_lock() && call.name().is_some()));
+            }
+            let used = state
+                .cpu
+                .unwrap_or_default()
+                .saturating_sub(*first.get_or_insert(state.cpu.unwrap_or_default()));
+            if used >= COMPUTES {
+                return (true, false);
+            }
+            if began.elapsed() >= LOOK_MAX {
+                return (!used.is_zero(), false);
+            }
+            thread::sleep(LOOK_PAUSE);
+        }
+        (false, false)
     }
 }
+
+/// Far more than a thread needs to see that it must wait.
+const COMPUTES: Duration = Duration::from_millis(3);
+/// For so long the lock is kept at most, once or twice per stall.
+const LOOK_MAX: Duration = Duration::from_millis(20);
+const LOOK_PAUSE: Duration = Duration::from_millis(1);
 
 fn state(state: &ThreadState) -> State {
     let letter = match state.activity {
