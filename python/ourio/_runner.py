@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import Coroutine
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from ourio._loop import EventLoop
 from ourio._watchdog import Watchdog
@@ -16,13 +16,17 @@ def new_event_loop() -> EventLoop:
 
     Give it to ``asyncio.Runner(loop_factory=ourio.new_event_loop)``, or run it by hand and close it.
 
+    If the variable ``OURIO_WATCHDOG`` is a number of seconds, a :class:`ourio.Watchdog` watches the loop until it is
+    closed: so also with ``python -m ourio``, ``ourio.install`` and every other way to have an Ourio loop.
+
     Returns:
         A loop that is not running. It may be made in one thread and run in another.
 
     Raises:
         OSError: The process or the system is out of descriptors or memory.
+        ValueError: ``OURIO_WATCHDOG`` is set, and is not a positive number.
     """
-    return EventLoop()
+    return _watched(EventLoop(), None)
 
 
 def run(main: Coroutine[Any, Any, _T], *, debug: bool | None = None, watchdog: bool | float | None = None) -> _T:
@@ -49,18 +53,29 @@ def run(main: Coroutine[Any, Any, _T], *, debug: bool | None = None, watchdog: b
     if asyncio._get_running_loop() is not None:
         # asyncio: said before the coroutine is looked at, so that it is reported as never awaited.
         raise RuntimeError("asyncio.run() cannot be called from a running event loop")
-    with asyncio.Runner(debug=debug, loop_factory=new_event_loop) as runner:
+    with asyncio.Runner(debug=debug, loop_factory=lambda: _watched(EventLoop(), watchdog)) as runner:
+        return runner.run(main)
+
+
+def _watched(loop: EventLoop, watchdog: bool | float | None) -> EventLoop:
+    """Have a loop watched as is asked for, which closing it ends."""
+    try:
         threshold = _threshold(watchdog)
         if threshold is not None:
-            # Closing the loop stops it.
-            Watchdog(cast("EventLoop", runner.get_loop()), threshold).start()
-        return runner.run(main)
+            Watchdog(loop, threshold).start()
+    except BaseException:
+        loop.close()
+        raise
+    return loop
 
 
 def _threshold(watchdog: bool | float | None) -> float | None:
     if watchdog is None:
         text = os.environ.get("OURIO_WATCHDOG", "")
-        return float(text) if text else None
-    if watchdog is True:
-        return 0.1
-    return None if watchdog is False else watchdog
+        try:
+            return float(text) if text else None
+        except ValueError:
+            raise ValueError(f"OURIO_WATCHDOG must be a positive number of seconds, not {text!r}") from None
+    if isinstance(watchdog, bool):
+        return 0.1 if watchdog else None
+    return watchdog

@@ -272,6 +272,15 @@ def test_run_takes_it_and_so_does_the_environment():
     assert "is blocked" in run_python(BLOCKS + "ourio.run(main())", OURIO_WATCHDOG="0.05")
     assert run_python(BLOCKS + "ourio.run(main())") == ""
     assert run_python(BLOCKS + "ourio.run(main(), watchdog=False)", OURIO_WATCHDOG="0.05") == ""
+    runner = "with asyncio.Runner(loop_factory=ourio.new_event_loop) as runner:\n    runner.run(main())"
+    assert "is blocked" in run_python(BLOCKS + runner, OURIO_WATCHDOG="0.05")
+
+
+@pytest.mark.parametrize("text", ["soon", "-1", "0"])
+def test_a_time_that_is_none_is_refused(text, monkeypatch):
+    monkeypatch.setenv("OURIO_WATCHDOG", text)
+    with pytest.raises(ValueError, match="positive number of seconds"):
+        ourio.new_event_loop()
 
 
 def test_an_interpreter_that_ends_while_it_watches_ends_well():

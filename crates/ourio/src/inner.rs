@@ -12,6 +12,7 @@ use std::pin::Pin;
 use std::ptr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
 use std::task::{Context, Poll, RawWakerVTable, Waker};
 use std::time::{Duration, Instant};
 
@@ -200,7 +201,8 @@ impl Inner {
             } else if self.stopping.get() {
                 Some(engine.prepare(now, Patience::Poll))
             } else {
-                if !engine.has_work() && self.is_stuck() {
+                // Twice: a thread that had a handle may have sent something, and then let go of the handle.
+                if !engine.has_work() && self.is_stuck() && !engine.has_work() {
                     return Err(Error::Deadlock(self.deadlock()));
                 }
                 Some(engine.prepare(now, Patience::Block))
@@ -654,8 +656,15 @@ impl Inner {
         self.engine.borrow().clock().simulated().is_some()
     }
 
-    /// Whether nothing can ever happen again, although somebody waits.
+    /// Whether nothing can ever happen again, although somebody waits; but for what has arrived meanwhile.
     fn is_stuck(&self) -> bool {
+        let stuck = self.is_out_of_reach();
+        // What a thread has sent before it let go of its handle or waker is seen from here on.
+        fence(Ordering::Acquire);
+        stuck
+    }
+
+    fn is_out_of_reach(&self) -> bool {
         if self.on_deadlock.get() == OnDeadlock::Wait
             || self.io_waiting.get() > 0
             || self.jobs.get() > 0

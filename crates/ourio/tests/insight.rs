@@ -123,6 +123,20 @@ fn what_another_thread_a_descriptor_or_a_time_may_wake_is_no_deadlock() {
 }
 
 #[test]
+fn a_thread_that_sends_and_then_lets_go_of_its_handle_has_not_left_a_deadlock() {
+    for _ in 0..500 {
+        let event_loop = EventLoop::new().expect("a loop");
+        let handle = event_loop.handle();
+        let thread = std::thread::spawn(move || {
+            handle.call_soon_threadsafe(|| assert!(ourio::all_tasks()[0].cancel())).expect("open");
+        });
+        let ended = event_loop.run_until_complete(std::future::pending::<()>());
+        assert!(matches!(ended, Err(Error::Cancelled(_))), "{ended:?}");
+        thread.join().expect("no panic");
+    }
+}
+
+#[test]
 fn the_report_can_be_refused() {
     let event_loop = EventLoop::builder().on_deadlock(OnDeadlock::Wait).build().expect("a loop");
     let handle = event_loop.handle();
