@@ -11,12 +11,23 @@ from ourio import _ourio
 # Before 3.12 the interpreter hands one native module to all interpreters of a process.
 _ourio._check_interpreter()
 
+from ourio._insight.deadlock import Deadlock, DeadlockError, StuckTask  # noqa: E402
+from ourio._insight.watchdog import Stall, Watchdog  # noqa: E402
 from ourio._loop import EventLoop  # noqa: E402
 from ourio._ourio import __version__  # noqa: E402
 from ourio._runner import new_event_loop, run  # noqa: E402
-from ourio._watchdog import Stall, Watchdog  # noqa: E402
 
-__all__ = ["EventLoop", "Stall", "Watchdog", "__version__", "new_event_loop", "run"]
+__all__ = [
+    "Deadlock",
+    "DeadlockError",
+    "EventLoop",
+    "Stall",
+    "StuckTask",
+    "Watchdog",
+    "__version__",
+    "new_event_loop",
+    "run",
+]
 
 if _sys.version_info < (3, 16):
     # Python 3.16 removes event loop policies.

@@ -112,12 +112,21 @@ class EventLoop(_ourio.Loop, asyncio.SelectorEventLoop):
 
     #: What watches this loop: each has a ``stop``.
     _watchdogs: tuple[Any, ...] = ()
+    #: Where its tasks are noted while ``_tracks_tasks`` is set: has a ``note``.
+    _task_book: Any = None
+    #: Called with all that is reported to the exception handler, before that.
+    _listen_to_reports: Any = None
+    #: How many frames are noted of where a coroutine was made, while the loop runs; 0 leaves that to debug mode.
+    _origin_depth = 0
 
     def run_forever(self) -> None:
         """Run until ``stop()`` is called."""
         self._check_closed()  # type: ignore[attr-defined]
         self._check_running()  # type: ignore[attr-defined]
         self._set_coroutine_origin_tracking(self._debug)  # type: ignore[attr-defined]
+        origin_depth = sys.get_coroutine_origin_tracking_depth()
+        if self._origin_depth > origin_depth:
+            sys.set_coroutine_origin_tracking_depth(self._origin_depth)
         agen_hooks = sys.get_asyncgen_hooks()
         listens = self._listen_to_signals()
         try:
@@ -132,6 +141,8 @@ class EventLoop(_ourio.Loop, asyncio.SelectorEventLoop):
             self._stopping = False
             self._thread_id = None
             asyncio._set_running_loop(None)
+            if self._origin_depth:
+                sys.set_coroutine_origin_tracking_depth(origin_depth)
             self._set_coroutine_origin_tracking(False)  # type: ignore[attr-defined]
             sys.set_asyncgen_hooks(*agen_hooks)
             if listens and not self._signal_handlers:  # type: ignore[attr-defined]
@@ -196,10 +207,18 @@ class EventLoop(_ourio.Loop, asyncio.SelectorEventLoop):
         """asyncio's own ``create_task``, for all but the plainest call."""
         task = _asyncio_create_task(self, coro, **kwargs)
         try:
+            if self._tracks_tasks:
+                self._task_book.note(task)
             return task
         finally:
             # asyncio (gh-128552): no cycle of a task's exception, this frame and the task.
             del task
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """Report what went wrong to the loop's exception handler."""
+        if self._listen_to_reports is not None:
+            self._listen_to_reports(context)
+        super().call_exception_handler(context)
 
     def _callback_failed(self, handle: Any, exc: BaseException) -> None:
         """Report what a callback has raised, in asyncio's words."""

@@ -2,13 +2,17 @@
 
 import asyncio
 import os
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from ourio._insight.deadlock import CHOICES, DeadlockWatch, OnDeadlock
+from ourio._insight.watchdog import Watchdog
 from ourio._loop import EventLoop
-from ourio._watchdog import Watchdog
 
 _T = TypeVar("_T")
+
+#: Called with every loop that is made, while something watches the whole program.
+attach: Callable[[EventLoop], object] | None = None
 
 
 def new_event_loop() -> EventLoop:
@@ -24,12 +28,19 @@ def new_event_loop() -> EventLoop:
 
     Raises:
         OSError: The process or the system is out of descriptors or memory.
-        ValueError: ``OURIO_WATCHDOG`` is set, and is not a positive number.
+        ValueError: ``OURIO_WATCHDOG`` is set, and is not a positive number; or ``OURIO_DEADLOCK`` is none of
+            ``report``, ``raise`` and ``ignore``.
     """
-    return _watched(EventLoop(), None)
+    return _watched(EventLoop(), None, None)
 
 
-def run(main: Coroutine[Any, Any, _T], *, debug: bool | None = None, watchdog: bool | float | None = None) -> _T:
+def run(
+    main: Coroutine[Any, Any, _T],
+    *,
+    debug: bool | None = None,
+    watchdog: bool | float | None = None,
+    on_deadlock: OnDeadlock | None = None,
+) -> _T:
     """Run a coroutine to its end on a new Ourio loop, as ``asyncio.run`` does on asyncio's.
 
     What is left of the program is cancelled, asynchronous generators and the default executor are shut down,
@@ -40,26 +51,36 @@ def run(main: Coroutine[Any, Any, _T], *, debug: bool | None = None, watchdog: b
         debug: Whether to run in debug mode; ``None`` asks the environment, as asyncio does.
         watchdog: Seconds after which a blocked loop is reported, as :class:`ourio.Watchdog` does; ``True`` is 0.1,
             ``None`` asks the variable ``OURIO_WATCHDOG`` (seconds), and is off without it.
+        on_deadlock: What becomes of a program whose tasks all wait for what can never happen. ``"report"`` says so, as
+            an error of the logger ``ourio``, once; also if another thread could still wake it and has not for two
+            seconds, and if tasks wait for each other in a circle while others run, which takes a thread that looks.
+            ``"raise"`` does the same, and raises if nothing at all could wake the loop. ``"ignore"`` waits in silence.
+            ``None`` asks the variable ``OURIO_DEADLOCK``; without it, what nothing at all could wake is reported.
 
     Returns:
         What the coroutine returned.
 
     Raises:
         RuntimeError: A loop is running in this thread already.
-        ValueError: ``main`` is not a coroutine (3.14 and newer: ``TypeError``), or the watchdog's time is not a
-            positive number.
+        ValueError: ``main`` is not a coroutine (3.14 and newer: ``TypeError``), the watchdog's time is not a positive
+            number, or ``on_deadlock`` is no choice.
+        DeadlockError: All tasks are asleep, nothing can wake them, and that is to be raised.
         BaseException: Whatever the coroutine raised.
     """
     if asyncio._get_running_loop() is not None:
         # asyncio: said before the coroutine is looked at, so that it is reported as never awaited.
         raise RuntimeError("asyncio.run() cannot be called from a running event loop")
-    with asyncio.Runner(debug=debug, loop_factory=lambda: _watched(EventLoop(), watchdog)) as runner:
+    with asyncio.Runner(debug=debug, loop_factory=lambda: _watched(EventLoop(), watchdog, on_deadlock)) as runner:
         return runner.run(main)
 
 
-def _watched(loop: EventLoop, watchdog: bool | float | None) -> EventLoop:
+def _watched(loop: EventLoop, watchdog: bool | float | None, on_deadlock: OnDeadlock | None) -> EventLoop:
     """Have a loop watched as is asked for, which closing it ends."""
     try:
+        if attach is not None:
+            attach(loop)
+            return loop
+        DeadlockWatch(loop, _action(on_deadlock)).start()
         threshold = _threshold(watchdog)
         if threshold is not None:
             Watchdog(loop, threshold).start()
@@ -67,6 +88,14 @@ def _watched(loop: EventLoop, watchdog: bool | float | None) -> EventLoop:
         loop.close()
         raise
     return loop
+
+
+def _action(on_deadlock: OnDeadlock | None) -> OnDeadlock | None:
+    asked = on_deadlock or os.environ.get("OURIO_DEADLOCK") or None
+    if asked is not None and asked not in CHOICES:
+        name = "on_deadlock" if on_deadlock else "OURIO_DEADLOCK"
+        raise ValueError(f"{name} must be 'report', 'raise' or 'ignore', not {asked!r}")
+    return asked  # type: ignore[return-value]
 
 
 def _threshold(watchdog: bool | float | None) -> float | None:

@@ -307,6 +307,12 @@ impl<C: From<Event>> Engine<C> {
         !self.ready.is_empty() || !self.timers.is_empty() || self.inbox.is_filled()
     }
 
+    /// Whether the next wait would have no end of its own: nothing is ready, waits for its time or has arrived, and no
+    /// descriptor is watched but the engine's own. Other threads and signals may still end it.
+    pub fn is_out_of_work(&self) -> bool {
+        !self.has_work() && self.registry.len() == usize::from(self.signals.is_some())
+    }
+
     /// How many entries are ready.
     #[inline]
     pub fn ready_len(&self) -> usize {

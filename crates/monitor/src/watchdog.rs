@@ -140,6 +140,22 @@ impl Shared {
     }
 }
 
+impl State {
+    fn add(&mut self, news: Stall, rope: &mut PipeWriter) {
+        let is_first = self.news.is_empty();
+        self.news.retain(|known| known.beat != news.beat);
+        if self.news.len() >= NEWS_MAX {
+            self.news.remove(0);
+        }
+        self.news.push(news);
+        if is_first {
+            // At most one byte lies there unread for each time that somebody asked: it never fills up. A reader that is
+            // gone is nobody's loss.
+            drop(rope.write(&[1]));
+        }
+    }
+}
+
 /// The watching thread's own.
 struct Watch {
     pulse: Pulse,
@@ -171,18 +187,12 @@ impl Watch {
             let news = self.look(shared.threshold);
             state = shared.lock();
             if let Some(news) = news {
-                let is_first = state.news.is_empty();
-                state.news.retain(|known| known.beat != news.beat);
-                if state.news.len() >= NEWS_MAX {
-                    state.news.remove(0);
-                }
-                state.news.push(news);
-                if is_first {
-                    // At most one byte lies there unread for each time that somebody asked: it never fills up. A reader
-                    // that is gone is nobody's loss.
-                    drop(rope.write(&[1]));
-                }
+                state.add(news, &mut rope);
             }
+        }
+        // What is not over is told as far as it was seen: nobody looks any more.
+        if let Some(stall) = self.stall.take() {
+            state.add(Stall { is_over: true, ..stall }, &mut rope);
         }
     }
 

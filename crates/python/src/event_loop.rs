@@ -46,6 +46,10 @@ struct State {
     /// Set in a forked process if the loop was running when it was forked.
     orphaned: Cell<bool>,
     task_factory: RefCell<Option<Object>>,
+    /// Whether every task is made by asyncio's own code, where ours notes it.
+    tracks_tasks: Cell<bool>,
+    /// Called before a sleep that nothing of the loop's own would end.
+    before_endless_sleep: RefCell<Option<Object>>,
 }
 
 /// asyncio: a transport reads at most this much at once (`max_size`).
@@ -111,6 +115,21 @@ impl Loop {
     }
 
     #[inline]
+    pub(crate) fn tracks_tasks(&self) -> bool {
+        self.state.tracks_tasks.get()
+    }
+
+    /// Whom to ask before a sleep that nothing of the loop's own would end.
+    pub(crate) fn before_endless_sleep(&self, py: Python<'_>) -> Option<Object> {
+        self.state.before_endless_sleep.borrow().as_ref().map(|asked| asked.clone_ref(py))
+    }
+
+    #[inline]
+    pub(crate) fn asks_before_endless_sleep(&self) -> bool {
+        self.state.before_endless_sleep.borrow().is_some()
+    }
+
+    #[inline]
     pub(crate) fn schedule(&self, entry: Entry) {
         self.state.engine.borrow_mut().schedule(entry);
     }
@@ -147,6 +166,8 @@ impl Loop {
             thread_id: Cell::new(None),
             orphaned: Cell::new(false),
             task_factory: RefCell::new(None),
+            tracks_tasks: Cell::new(false),
+            before_endless_sleep: RefCell::new(None),
         };
         Ok(Self { state: GilBound::new(state) })
     }
@@ -212,6 +233,38 @@ impl Loop {
     fn set_task_factory(&self, factory: Option<Bound<'_, PyAny>>) {
         let before = self.state.task_factory.replace(factory.map(Object::from));
         drop(before);
+    }
+
+    #[getter]
+    fn _tracks_tasks(&self) -> bool {
+        self.state.tracks_tasks.get()
+    }
+
+    #[setter(_tracks_tasks)]
+    fn set_tracks_tasks(&self, tracks: bool) {
+        self.state.tracks_tasks.set(tracks);
+    }
+
+    #[getter]
+    fn _before_endless_sleep(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.before_endless_sleep(py).map(|asked| asked.bind(py).clone().unbind())
+    }
+
+    #[setter(_before_endless_sleep)]
+    fn set_before_endless_sleep(&self, asked: Option<Bound<'_, PyAny>>) {
+        let before = self.state.before_endless_sleep.replace(asked.map(Object::from));
+        drop(before);
+    }
+
+    /// The number of the loop's turn, with whether it sleeps in the lowest bit: the same for as long as that goes on.
+    fn _beat(&self) -> u64 {
+        self.state.engine.borrow().pulse().beat().number()
+    }
+
+    /// Whether the loop sleeps, and nothing of its own would wake it.
+    fn _sleeps_without_end(&self) -> bool {
+        let engine = self.state.engine.borrow();
+        engine.is_out_of_work() && engine.pulse().beat().is_resting() && self.state.thread_id.get().is_some()
     }
 
     /// A snapshot of what is ready, as handles; changing it changes nothing.
@@ -297,12 +350,16 @@ impl Loop {
         if let Ok(factory) = self.state.task_factory.try_borrow() {
             visit.call(factory.as_ref().map(Object::as_py))?;
         }
+        if let Ok(asked) = self.state.before_endless_sleep.try_borrow() {
+            visit.call(asked.as_ref().map(Object::as_py))?;
+        }
         Ok(())
     }
 
     fn __clear__(&self) {
         self._release();
         let factory = self.state.task_factory.take();
-        drop(factory);
+        let asked = self.state.before_endless_sleep.take();
+        drop((factory, asked));
     }
 }

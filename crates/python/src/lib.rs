@@ -11,6 +11,7 @@ mod event_loop;
 mod garbage;
 mod gil;
 mod handle;
+mod in_turn;
 mod known;
 mod method;
 mod object;
@@ -41,6 +42,7 @@ fn _ourio(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<handle::ThreadSafeHandle>()?;
     module.add_class::<stream::StreamTransport>()?;
     module.add_class::<watchdog::StallWatch>()?;
+    module.add_class::<in_turn::InTurn>()?;
     module.add_function(wrap_pyfunction!(gil::_check_interpreter, module)?)?;
     module.add_function(wrap_pyfunction!(datagram::_add_datagram_methods, module)?)?;
     module.add_function(wrap_pyfunction!(tls::_add_tls_methods, module)?)?;

@@ -235,6 +235,7 @@ fn create_task(py: Python<'_>, slf: &Bound<'_, Loop>, args: Args<'_>) -> PyResul
     this.check_closed()?;
     let plain = args.len() == 1
         && !this.is_debug()
+        && !this.tracks_tasks()
         && this.task_factory().borrow().is_none()
         && runs_here(this)
         && args.keywords(py).all(|(_, value)| value.bind(py).is_none());

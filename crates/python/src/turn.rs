@@ -77,6 +77,11 @@ fn turn(slf: &Bound<'_, Loop>) -> PyResult<()> {
             return run_batch(slf);
         }
         let patience = if this.is_stopping() { Patience::Poll } else { Patience::Block };
+        if patience == Patience::Block && this.asks_before_endless_sleep() && engine.is_out_of_work() {
+            drop(engine);
+            ask_before_endless_sleep(slf)?;
+            engine = this.engine().borrow_mut();
+        }
         engine.prepare(now, patience)
     };
     let events = if wait.may_sleep() { py.detach(|| wait.block()) } else { wait.block() };
@@ -89,6 +94,16 @@ fn turn(slf: &Bound<'_, Loop>) -> PyResult<()> {
     // After absorbing, so that an exception of a signal handler (Ctrl-C) loses no event.
     py.check_signals()?;
     run_batch(slf)
+}
+
+/// Nothing of the loop's own would end the sleep that comes: whoever looks for deadlocks is asked first.
+#[cold]
+fn ask_before_endless_sleep(slf: &Bound<'_, Loop>) -> PyResult<()> {
+    let py = slf.py();
+    match slf.get().before_endless_sleep(py) {
+        Some(asked) => asked.call0(py).map(drop),
+        None => Ok(()),
+    }
 }
 
 /// How long what is written may wait for the rest of the batch.

@@ -14,7 +14,6 @@ import logging
 import os
 import socket
 import sys
-import sysconfig
 import threading
 import time
 import traceback
@@ -22,9 +21,10 @@ import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from types import CodeType, FrameType
+from types import FrameType
 from typing import Any, Final, Self
 
+from ourio._insight.waits import is_own
 from ourio._loop import EventLoop
 from ourio._ourio import StallWatch
 
@@ -46,9 +46,6 @@ _PROMPT = 0.03
 _REPEAT = 1.0
 # So many places are remembered for that.
 _PLACES_MAX = 1000
-_PATHS = sysconfig.get_paths()
-_LIBRARIES = tuple({os.path.join(_PATHS[name], "") for name in ("stdlib", "platstdlib", "purelib", "platlib")})
-_OWN = os.path.join(os.path.dirname(__file__), "")
 
 
 @dataclass(frozen=True)
@@ -112,6 +109,7 @@ class Watchdog:
         loop: The loop.
         threshold: Seconds that a turn may take.
         on_stall: Called with each :class:`Stall` that is reported.
+        logs: Whether the logger is told too.
 
     Raises:
         ValueError: The threshold is not a positive number.
@@ -119,7 +117,12 @@ class Watchdog:
     """
 
     def __init__(
-        self, loop: EventLoop, threshold: float = 0.1, on_stall: Callable[[Stall], object] | None = None
+        self,
+        loop: EventLoop,
+        threshold: float = 0.1,
+        on_stall: Callable[[Stall], object] | None = None,
+        *,
+        logs: bool = True,
     ) -> None:
         if not isinstance(loop, EventLoop):
             raise TypeError(f"an ourio.EventLoop was expected, got {type(loop).__name__}")
@@ -128,6 +131,7 @@ class Watchdog:
         self._loop = weakref.ref(loop)
         self._threshold = threshold
         self._on_stall = on_stall
+        self._logs = logs
         self._watch: StallWatch | None = None
         self._thread: threading.Thread | None = None
         self._changing = threading.Lock()
@@ -223,11 +227,11 @@ class Watchdog:
         still = not over and watch.is_still(turn)
         computes, calls = watch.look() if still else (False, False)
         # Whoever is in a system call, or computes, while we have the lock does so without.
-        kept = age > _PROMPT and not computes and not calls
+        kept = age - self._collected_for(watch, age) > _PROMPT and not computes and not calls
         cause, detail = self._cause(watch, duration + age, kept, states, computes)
         if not still or not frames:
             return Stall(duration if over else duration + age, over, cause, detail)
-        code, line = next(((code, line) for code, line in frames if _is_own(code)), frames[0])
+        code, line = next(((code, line) for code, line in frames if is_own(code.co_filename)), frames[0])
         return Stall(
             duration + age,
             over,
@@ -244,6 +248,13 @@ class Watchdog:
                 ]
             ),
         )
+
+    def _collected_for(self, watch: StallWatch, age: float) -> float:
+        """For how long of the last seconds garbage was collected, which nobody else can run meanwhile."""
+        now = time.monotonic()
+        started, stopped = watch.collection()
+        ended = now if started > stopped else stopped
+        return max(0.0, ended - max(started, now - age))
 
     def _cause(
         self, watch: StallWatch, duration: float, kept: bool, states: list[Any], computes: bool
@@ -285,7 +296,8 @@ class Watchdog:
             stall = replace(stall, repeated=self._suppressed.pop(place, 0))
         elif self._suppressed.get(place):
             return
-        _logger.warning("%s", stall, extra={"stall": stall})
+        if self._logs:
+            _logger.warning("%s", stall, extra={"stall": stall})
         if self._on_stall is not None:
             try:
                 self._on_stall(stall)
@@ -297,11 +309,6 @@ def _walk(frame: FrameType | None) -> Iterator[FrameType]:
     while frame is not None:
         yield frame
         frame = frame.f_back
-
-
-def _is_own(code: CodeType) -> bool:
-    """Whether code is the program's: neither a library's nor ours."""
-    return not code.co_filename.startswith(("<frozen", *_LIBRARIES, _OWN))
 
 
 def _describe(call: str, descriptor: int | None) -> str:

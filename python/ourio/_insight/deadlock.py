@@ -1,0 +1,321 @@
+"""Deadlocks: every task waits, and nothing is there that could wake one.
+
+The loop asks before it would sleep without an end: nothing is ready, no timer runs, no descriptor is watched. That is
+rare, so asking costs nothing that can be measured. What is left that could wake it is looked for: other threads, of
+Python or not, and handlers of signals. If there is nothing, the deadlock is *definite*. If there is, and for two seconds
+nothing of it has woken the loop, it is *probable*, and what could still do it is named.
+
+Tasks that wait for each other in a circle are stuck even while others run. That takes a look at all tasks, so it is done
+every few seconds, from a thread, and only for who has asked for deadlocks explicitly.
+"""
+
+import asyncio
+import contextlib
+import linecache
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from concurrent.futures import thread as pool
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal
+
+from ourio._insight import waits
+from ourio._loop import EventLoop
+
+_logger = logging.getLogger("ourio")
+
+OnDeadlock = Literal["report", "raise", "ignore"]
+CHOICES: Final = ("report", "raise", "ignore")
+
+# What could wake the loop has had its time after this.
+_QUIET = 2.0
+# A look for circles takes at most this share of the time.
+_SHARE = 0.01
+# So many tasks are written into a report.
+_SHOWN_MAX = 50
+# Threads of ours, which wake no loop.
+_OURS = "ourio-"
+# What a task may wait for without anything of the system taking part.
+_INNER = {"task", "tasks", "lock", "event", "condition", "semaphore", "barrier", "queue", "future"}
+
+
+@dataclass(frozen=True)
+class StuckTask:
+    """A task of a deadlock.
+
+    Attributes:
+        name: The task's name.
+        waits_for: What it waits for, in words.
+        kind: What that is: ``"task"``, ``"tasks"``, ``"lock"``, ``"event"``, ``"condition"``, ``"semaphore"``,
+            ``"barrier"``, ``"queue"``, ``"future"``, or something of the system.
+        held_by: The names of the tasks that hold it, or that it waits for.
+        is_held: Whether they hold it.
+        filename: The file of the innermost line of the program's own code that it is at; ``None`` if it has none.
+        lineno: That line.
+        function: Its function.
+    """
+
+    name: str
+    waits_for: str
+    kind: str
+    held_by: tuple[str, ...] = ()
+    is_held: bool = False
+    filename: str | None = None
+    lineno: int | None = None
+    function: str | None = None
+
+    def __str__(self) -> str:
+        text = f"task {self.name!r} waits for {self.waits_for}"
+        if self.held_by:
+            text += (" held by " if self.is_held else ": ") + ", ".join(map(repr, self.held_by))
+        if self.filename is not None:
+            text += f', at "{self.filename}", line {self.lineno}, in {self.function}'
+            line = linecache.getline(self.filename, self.lineno or 0).strip()
+            text += f": {line}" if line else ""
+        return text
+
+
+@dataclass(frozen=True)
+class Deadlock:
+    """Tasks that cannot go on.
+
+    Attributes:
+        grade: ``"definite"``: nothing can wake any task of the loop. ``"probable"``: something could, and has not for two
+            seconds. ``"circle"``: these tasks wait for each other, whatever the others do.
+        tasks: The tasks: all of the loop, or those of the circle in their order.
+        could_wake: What could wake the loop, in words, if it is probable.
+    """
+
+    grade: str
+    tasks: tuple[StuckTask, ...]
+    could_wake: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        count = len(self.tasks)
+        if self.grade == "circle":
+            head = "a task waits for itself" if count == 1 else f"{count} tasks wait for each other"
+        else:
+            head = "the only task is asleep" if count == 1 else f"all {count} tasks are asleep"
+            if self.could_wake:
+                head += ", and can only be woken by " + ", ".join(self.could_wake)
+            else:
+                head += ", and nothing can wake them" if count > 1 else ", and nothing can wake it"
+        lines = [f"deadlock ({self.grade}): {head}"]
+        lines += [f"  {task}" for task in self.tasks[:_SHOWN_MAX]]
+        if count > _SHOWN_MAX:
+            lines.append(f"  and {count - _SHOWN_MAX} more")
+        return "\n".join(lines)
+
+
+class DeadlockError(RuntimeError):
+    """All tasks of a loop are asleep and nothing can wake them; its ``deadlock`` is the :class:`Deadlock`."""
+
+    def __init__(self, deadlock: Deadlock) -> None:
+        super().__init__(str(deadlock))
+        self.deadlock = deadlock
+
+
+class DeadlockWatch:
+    """Looks for deadlocks of one loop.
+
+    Args:
+        loop: The loop.
+        action: What a definite deadlock does: ``"report"`` to the logger ``ourio``, or ``"raise"``. ``None`` reports a
+            definite one, and looks for nothing else: it needs no thread.
+        on_deadlock: Called with each :class:`Deadlock` that is reported.
+        logs: Whether the logger is told too.
+    """
+
+    def __init__(
+        self,
+        loop: EventLoop,
+        action: OnDeadlock | None,
+        on_deadlock: Callable[[Deadlock], object] | None = None,
+        *,
+        logs: bool = True,
+    ) -> None:
+        self._loop = weakref.ref(loop)
+        self._action = action
+        self._on_deadlock = on_deadlock
+        self._logs = logs
+        self._told_at: int | None = None
+        # Seen at the last look, and told.
+        self._circles: set[frozenset[int]] = set()
+        self._told_circles: set[frozenset[int]] = set()
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin to look."""
+        loop = self._loop()
+        if loop is None or self._action == "ignore":
+            return
+        loop._watchdogs = (*loop._watchdogs, self)
+        loop._before_endless_sleep = self.look
+        if self._action is not None or self._on_deadlock is not None:
+            self._thread = threading.Thread(target=self._look_again, name="ourio-deadlock", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Look no more."""
+        loop = self._loop()
+        if loop is not None:
+            loop._before_endless_sleep = None
+            loop._watchdogs = tuple(other for other in loop._watchdogs if other is not self)
+        self._ended.set()
+        thread, self._thread = self._thread, None
+        if thread is not None and thread is not threading.current_thread() and not sys.is_finalizing():
+            thread.join()
+
+    def look(self) -> None:
+        """Called by the loop, in its thread, before it sleeps without an end.
+
+        Raises:
+            DeadlockError: There is a definite deadlock, and it is to be raised.
+        """
+        loop = self._loop()
+        # A pool's threads, and the main one beside a loop's, are the usual case: then there is nothing to find out now.
+        if loop is None or (threading.active_count() > 1 and self._action is None) or could_wake():
+            return
+        pending = asyncio.all_tasks(loop)
+        if not pending or self._told_at == loop._beat():
+            return
+        deadlock = Deadlock("definite", _stuck(pending))
+        self._told_at = loop._beat()
+        if self._action != "raise":
+            self._tell(deadlock)
+            return
+        self._call(deadlock)
+        raise DeadlockError(deadlock)
+
+    def _look_again(self) -> None:
+        """The thread: what is only probable, and circles."""
+        pause, beat = _QUIET, None
+        while not self._ended.wait(pause):
+            loop = self._loop()
+            if loop is None or loop.is_closed():
+                return
+            before, beat = beat, loop._beat()
+            began = time.monotonic()
+            with contextlib.suppress(RuntimeError):
+                # Tasks came and went while they were counted: the next look will tell.
+                if loop._sleeps_without_end() and beat == before and beat != self._told_at:
+                    self._look_at_sleeper(loop, beat)
+                else:
+                    self._look_for_circles(loop)
+            pause = max(_QUIET, (time.monotonic() - began) / _SHARE)
+            del loop
+
+    def _look_at_sleeper(self, loop: EventLoop, beat: int) -> None:
+        pending = asyncio.all_tasks(loop)
+        if not pending or {waits.wait_of(task).kind for task in pending} - _INNER:
+            return
+        wakers = could_wake(loop)
+        deadlock = Deadlock("probable", _stuck(pending), tuple(wakers))
+        if wakers and loop._beat() == beat:
+            self._told_at = beat
+            self._tell(deadlock)
+
+    def _look_for_circles(self, loop: EventLoop) -> None:
+        seen = set()
+        for circle in waits.cycles(asyncio.all_tasks(loop)):
+            members = frozenset(id(task) for task, _ in circle)
+            seen.add(members)
+            if members in self._circles and members not in self._told_circles:
+                # The same at two looks: it was no moment of a release.
+                self._told_circles.add(members)
+                self._tell(Deadlock("circle", tuple(_described(task, wait) for task, wait in circle)))
+        self._circles = seen
+        self._told_circles &= seen
+
+    def _tell(self, deadlock: Deadlock) -> None:
+        if self._logs:
+            _logger.error("%s", deadlock, extra={"deadlock": deadlock})
+        self._call(deadlock)
+
+    def _call(self, deadlock: Deadlock) -> None:
+        if self._on_deadlock is not None:
+            try:
+                self._on_deadlock(deadlock)
+            except Exception:
+                _logger.exception("the callback of a deadlock watch has failed")
+
+
+def could_wake(loop: EventLoop | None = None) -> list[str]:
+    """What could wake a loop that watches nothing: other threads, and handlers of signals, in words.
+
+    Args:
+        loop: The loop; the calling thread's own if ``None``.
+    """
+    me = threading.get_ident() if loop is None else loop._thread_id
+    frames = sys._current_frames()
+    found = []
+    known = {threading.get_native_id()}
+    for thread in threading.enumerate():
+        known.add(thread.native_id or 0)
+        if thread.ident == me or thread.name.startswith(_OURS) or _is_idle(frames.get(thread.ident or 0)):
+            continue
+        found.append(f"thread {thread.name!r}")
+    found += [f"a thread that is not Python's ({name})" for name in _foreign_threads(known)]
+    found += [
+        f"signal {number.name if isinstance(number, signal.Signals) else number}" for number in _handled_signals()
+    ]
+    return found
+
+
+def _handled_signals() -> list[int]:
+    """The signals for which the program has a handler. Ctrl-C ends a program, and does not make it go on."""
+    return [
+        number
+        for number in sorted(signal.valid_signals())
+        if number != signal.SIGINT and callable(signal.getsignal(number))
+    ]
+
+
+def _is_idle(frame: Any) -> bool:
+    """Whether a thread is a pool's, and waits for its next job."""
+    if frame is None or frame.f_code is not pool._worker.__code__:  # type: ignore[attr-defined]
+        return False
+    jobs = frame.f_locals.get("work_queue")
+    return jobs is not None and jobs.empty()
+
+
+def _foreign_threads(known: set[int]) -> list[str]:
+    try:
+        numbers = [int(number) for number in os.listdir("/proc/self/task")]
+    except OSError:
+        return ["unknown"]
+    found = []
+    for number in numbers:
+        if number in known:
+            continue
+        try:
+            with open(f"/proc/self/task/{number}/comm") as file:
+                name = file.read().strip()
+        except OSError:
+            # It has ended.
+            continue
+        if not name.startswith(_OURS):
+            found.append(name)
+    return found
+
+
+def _stuck(pending: set["asyncio.Task[Any]"]) -> tuple[StuckTask, ...]:
+    held = waits.owners(pending)
+    ordered = sorted(pending, key=lambda task: task.get_name())
+    return tuple(_described(task, waits.wait_of(task, held)) for task in ordered)
+
+
+def _described(task: "asyncio.Task[Any]", wait: waits.Wait) -> StuckTask:
+    names = tuple(other.get_name() for other in wait.tasks)
+    place = waits.place(task)
+    # A single task is named by the words already.
+    told = StuckTask(task.get_name(), wait.text, wait.kind, names if wait.kind != "task" else (), wait.is_held)
+    if place is None:
+        return told
+    return replace(told, filename=place.filename, lineno=place.lineno, function=place.function)
