@@ -12,19 +12,23 @@ from ourio import _ourio
 _ourio._check_interpreter()
 
 from ourio._insight.deadlock import Deadlock, DeadlockError, StuckTask  # noqa: E402
+from ourio._insight.metrics import Connections, Metrics, export_metrics  # noqa: E402
 from ourio._insight.watchdog import Stall, Watchdog  # noqa: E402
 from ourio._loop import EventLoop  # noqa: E402
 from ourio._ourio import __version__  # noqa: E402
 from ourio._runner import new_event_loop, run  # noqa: E402
 
 __all__ = [
+    "Connections",
     "Deadlock",
     "DeadlockError",
     "EventLoop",
+    "Metrics",
     "Stall",
     "StuckTask",
     "Watchdog",
     "__version__",
+    "export_metrics",
     "new_event_loop",
     "run",
 ]

@@ -1,6 +1,10 @@
 """What the command ``ourio`` does with a program: run it, and look into it."""
 
 import argparse
+import functools
+import ipaddress
+import json
+import os
 import runpy
 import sys
 from collections.abc import Callable
@@ -85,8 +89,87 @@ def _positive(text: str) -> float:
     return number
 
 
+def _run(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="ourio run", description="Run a program, and let others look into it.")
+    parser.add_argument("--monitor", action="store_true", help="let `ourio top` and the other commands look into it")
+    parser.add_argument("--tasks", action="store_true", help="note where each task is made too; implies --monitor")
+    parser.add_argument(
+        "--monitor-http", metavar="ADDRESS:PORT", help="let a browser look into it; implies --monitor; 0 is any port"
+    )
+    parser.add_argument("--public", action="store_true", help="allow an address that other machines reach")
+    parser.add_argument("program", nargs=argparse.REMAINDER, metavar="SCRIPT | -m MODULE", help="and its arguments")
+    options = parser.parse_args(arguments)
+    if options.monitor_http and not (options.public or _is_loopback(options.monitor_http)):
+        parser.error("--monitor-http: other machines reach that address; say --public if you mean it")
+    program = _program(options.program)
+    if program is None:
+        return 2
+    if options.monitor or options.tasks or options.monitor_http:
+        os.environ["OURIO_MONITOR"] = "tasks" if options.tasks else "1"
+    if options.monitor_http:
+        os.environ["OURIO_MONITOR_HTTP"] = options.monitor_http
+    program()
+    return 0
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address.rpartition(":")[0].strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _look(command: str, arguments: list[str]) -> int:
+    """Ask a process, and print its answer."""
+    from ourio import _ourio
+    from ourio._insight import client
+
+    parser = argparse.ArgumentParser(prog=f"ourio {command}", description=_LOOKS[command])
+    if command == "why":
+        parser.add_argument("task", help="the task's name")
+    parser.add_argument("process", nargs="?", help="its number, or a part of its program's name; needed if there are more")
+    if command != "top":
+        parser.add_argument("--json", action="store_true", help="print JSON")
+    options = parser.parse_args(arguments)
+    try:
+        path = client.find(options.process)
+        match command:
+            case "top":
+                _ourio._top(path)
+                return 0
+            case "tasks":
+                answer = client.ask(path, "/api/tasks")
+                text = client.tasks_text(answer)
+            case "tree":
+                answer = client.ask(path, "/api/tasks")
+                text = client.tree_text(answer)
+            case "why":
+                answer = client.ask(path, f"/api/why?task={client.quoted(options.task)}")
+                text = client.why_text(answer)
+            case _:
+                answer = client.ask(path, "/api/notes")
+                text = client.notes_text(answer)
+    except (client.NoAnswer, OSError) as error:
+        print(f"ourio {command}: {error}", file=sys.stderr)
+        return 1
+    print(json.dumps(answer, indent=1) if options.json else text)
+    return 0
+
+
+_LOOKS = {
+    "top": "Watch a process: its loops, stalls and tasks.",
+    "tasks": "List the tasks of a process, and what each waits for.",
+    "tree": "Show who waits for whom in a process.",
+    "why": "Say why a task does not go on: what it waits for, what that waits for, and so on.",
+    "stalls": "List the stalls, deadlocks and other things that were reported in a process.",
+}
+
 #: The commands, each with what does it.
-COMMANDS: dict[str, Callable[[list[str]], int]] = {"doctor": _doctor}
+COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "run": _run,
+    "doctor": _doctor,
+    **{name: functools.partial(_look, name) for name in _LOOKS},
+}
 
 
 def main(command: str, arguments: list[str]) -> int:

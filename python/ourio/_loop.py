@@ -16,11 +16,14 @@ import sys
 import threading
 import weakref
 from asyncio import base_events, constants, format_helpers, sslproto
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ourio import _ourio
 from ourio._datagram import _SelectorDatagramTransport
 from ourio._tls import make_native
+
+if TYPE_CHECKING:
+    from ourio._insight.metrics import Metrics
 
 _FORMATS_BY_DEBUG = "debug" in inspect.signature(format_helpers._format_callback_source).parameters
 _asyncio_create_task = base_events.BaseEventLoop.create_task
@@ -112,6 +115,8 @@ class EventLoop(_ourio.Loop, asyncio.SelectorEventLoop):
 
     #: What watches this loop: each has a ``stop``.
     _watchdogs: tuple[Any, ...] = ()
+    #: How many stalls were seen, by cause.
+    _stalls: dict[str, int] | None = None
     #: Where its tasks are noted while ``_tracks_tasks`` is set: has a ``note``.
     _task_book: Any = None
     #: Called with all that is reported to the exception handler, before that.
@@ -200,6 +205,18 @@ class EventLoop(_ourio.Loop, asyncio.SelectorEventLoop):
     def _close_self_pipe(self) -> None:
         self._csock = self._ssock = None
         self._internal_fds = 0
+
+    # -- insight ---------------------------------------------------------------------------------------
+
+    def metrics(self) -> "Metrics":
+        """Read what the loop has done, in numbers; from any thread, at any time.
+
+        Returns:
+            The numbers of this moment. A rate is the difference of two readings.
+        """
+        from ourio._insight import metrics
+
+        return metrics.read(self)
 
     # -- callbacks -------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from ourio._insight.deadlock import CHOICES, DeadlockWatch, OnDeadlock
 from ourio._insight.watchdog import Watchdog
@@ -29,9 +29,9 @@ def new_event_loop() -> EventLoop:
     Raises:
         OSError: The process or the system is out of descriptors or memory.
         ValueError: ``OURIO_WATCHDOG`` is set, and is not a positive number; or ``OURIO_DEADLOCK`` is none of
-            ``report``, ``raise`` and ``ignore``.
+            ``report``, ``raise`` and ``ignore``; or ``OURIO_MONITOR`` none of ``0``, ``1`` and ``tasks``.
     """
-    return _watched(EventLoop(), None, None)
+    return _watched(EventLoop(), None, None, None)
 
 
 def run(
@@ -40,6 +40,7 @@ def run(
     debug: bool | None = None,
     watchdog: bool | float | None = None,
     on_deadlock: OnDeadlock | None = None,
+    monitor: bool | Literal["tasks"] | None = None,
 ) -> _T:
     """Run a coroutine to its end on a new Ourio loop, as ``asyncio.run`` does on asyncio's.
 
@@ -56,6 +57,11 @@ def run(
             seconds, and if tasks wait for each other in a circle while others run, which takes a thread that looks.
             ``"raise"`` does the same, and raises if nothing at all could wake the loop. ``"ignore"`` waits in silence.
             ``None`` asks the variable ``OURIO_DEADLOCK``; without it, what nothing at all could wake is reported.
+        monitor: Whether ``ourio top`` and the other commands may look into the program, over a local socket of this
+            user's; a watchdog is on as well. ``"tasks"`` notes where each task is made too, which makes making one a few
+            times slower. ``None`` asks the variable ``OURIO_MONITOR`` (``1`` or ``tasks``). With the variable
+            ``OURIO_MONITOR_HTTP`` (``127.0.0.1:8080``; port 0 takes a free one) a browser may, too, at an address that is
+            printed.
 
     Returns:
         What the coroutine returned.
@@ -70,11 +76,16 @@ def run(
     if asyncio._get_running_loop() is not None:
         # asyncio: said before the coroutine is looked at, so that it is reported as never awaited.
         raise RuntimeError("asyncio.run() cannot be called from a running event loop")
-    with asyncio.Runner(debug=debug, loop_factory=lambda: _watched(EventLoop(), watchdog, on_deadlock)) as runner:
+    with asyncio.Runner(debug=debug, loop_factory=lambda: _watched(EventLoop(), watchdog, on_deadlock, monitor)) as runner:
         return runner.run(main)
 
 
-def _watched(loop: EventLoop, watchdog: bool | float | None, on_deadlock: OnDeadlock | None) -> EventLoop:
+def _watched(
+    loop: EventLoop,
+    watchdog: bool | float | None,
+    on_deadlock: OnDeadlock | None,
+    monitor: bool | Literal["tasks"] | None,
+) -> EventLoop:
     """Have a loop watched as is asked for, which closing it ends."""
     try:
         if attach is not None:
@@ -84,6 +95,11 @@ def _watched(loop: EventLoop, watchdog: bool | float | None, on_deadlock: OnDead
         threshold = _threshold(watchdog)
         if threshold is not None:
             Watchdog(loop, threshold).start()
+        shown = _monitored(monitor)
+        if shown:
+            from ourio._insight.monitor import Monitor
+
+            Monitor.show(loop, http=os.environ.get("OURIO_MONITOR_HTTP") or None, tasks=shown == "tasks")
     except BaseException:
         loop.close()
         raise
@@ -108,3 +124,15 @@ def _threshold(watchdog: bool | float | None) -> float | None:
     if isinstance(watchdog, bool):
         return 0.1 if watchdog else None
     return watchdog
+
+
+def _monitored(monitor: bool | Literal["tasks"] | None) -> bool | Literal["tasks"]:
+    if monitor is None:
+        choices: dict[str, bool | Literal["tasks"]] = {"": False, "0": False, "1": True, "tasks": "tasks"}
+        text = os.environ.get("OURIO_MONITOR", "")
+        if text not in choices:
+            raise ValueError(f"OURIO_MONITOR must be 0, 1 or tasks, not {text!r}")
+        return choices[text]
+    if monitor not in (True, False, "tasks"):
+        raise ValueError(f"monitor must be True, False or 'tasks', not {monitor!r}")
+    return monitor

@@ -39,6 +39,8 @@ counters! {
     polls,
     /// Turns that were allowed to sleep in the kernel.
     sleeps,
+    /// Nanoseconds between looks at the kernel: the time in which the loop ran what was ready.
+    busy_ns,
     /// Entries handed out to run.
     ran,
     /// Descriptor events delivered.

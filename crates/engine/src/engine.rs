@@ -9,6 +9,7 @@ use crate::clock::{Clock, Time};
 use crate::counters::{Counters, CountersPage};
 use crate::error::{Error, Result};
 use crate::inbox::{Arc, Inbox, Remote};
+use crate::meter::Meter;
 use crate::poll::{
     Backend, Bell, Epoll, Interest, IoEvent, Purpose, Registry, Scripted, Token, event_buffer,
 };
@@ -59,6 +60,7 @@ pub struct Engine<C> {
     pub(crate) counters: Counters,
     page: CountersPage,
     pub(crate) pulse: Pulse,
+    pub(crate) meter: Meter,
     /// Turns since the last poll. At most `SKIPS_MAX`.
     pub(crate) skips: u32,
     pub(crate) polled_at: Time,
@@ -133,6 +135,7 @@ impl EngineBuilder {
             counters: Counters::default(),
             page: CountersPage::default(),
             pulse: Pulse::default(),
+            meter: Meter::default(),
             skips: 0,
             polled_at: Time::ZERO,
             turn_time: Time::ZERO,
@@ -277,6 +280,7 @@ impl<C: From<Event>> Engine<C> {
     /// asyncio: the first turn of a run looks for I/O even if callbacks are ready.
     pub fn begin_run(&mut self) {
         self.poll_soon();
+        self.polled_at = self.now();
         self.pulse.runs_in(rustix::thread::gettid().as_raw_nonzero().get());
         self.pulse.turns(self.counters.turns);
     }
@@ -289,6 +293,11 @@ impl<C: From<Event>> Engine<C> {
     /// What other threads may see of the loop at any moment.
     pub fn pulse(&self) -> Pulse {
         self.pulse.clone()
+    }
+
+    /// How long the loop is busy at a time, and how late its timers are, for other threads to read.
+    pub fn meter(&self) -> Meter {
+        self.meter.clone()
     }
 
     /// Reads the engine's clock.

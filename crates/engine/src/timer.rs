@@ -104,14 +104,14 @@ impl<C> Timers<C> {
     }
 
     /// Takes the earliest timer out if it is due at `now`.
-    pub fn pop_due(&mut self, now: Time) -> Option<C> {
+    pub fn pop_due(&mut self, now: Time) -> Option<(Time, C)> {
         while let Some(first) = self.heap.first() {
             if self.slots[first.slot as usize].payload.is_some() && first.deadline > now {
                 return None;
             }
             let key = self.pop_key()?;
             if let Some(payload) = self.vacate(key.slot) {
-                return Some(payload);
+                return Some((key.deadline, payload));
             }
             self.cancelled -= 1;
         }
@@ -289,7 +289,7 @@ mod tests {
                         now += by;
                         while model.first().is_some_and(|&(deadline, _)| deadline <= now) {
                             let (_, name) = model.remove(0);
-                            prop_assert_eq!(timers.pop_due(Time::from_nanos(now)), Some(name));
+                            prop_assert_eq!(timers.pop_due(Time::from_nanos(now)).map(|(_, name)| name), Some(name));
                         }
                         prop_assert_eq!(timers.pop_due(Time::from_nanos(now)), None);
                     }
@@ -317,9 +317,9 @@ mod tests {
     fn an_old_identifier_does_not_reach_the_next_user_of_its_slot() {
         let mut timers = Timers::default();
         let first = timers.insert(Time::ZERO, "first");
-        assert_eq!(timers.pop_due(Time::ZERO), Some("first"));
+        assert_eq!(timers.pop_due(Time::ZERO), Some((Time::ZERO, "first")));
         timers.insert(Time::ZERO, "second");
         assert_eq!(timers.cancel(first), None);
-        assert_eq!(timers.pop_due(Time::ZERO), Some("second"));
+        assert_eq!(timers.pop_due(Time::ZERO), Some((Time::ZERO, "second")));
     }
 }

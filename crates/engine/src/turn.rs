@@ -128,9 +128,14 @@ impl<C: From<Event>> Engine<C> {
     /// Makes what is due, and what other threads sent, ready, and fixes the batch.
     fn begin_batch(&mut self, now: Time) {
         self.pulse.turns(self.counters.turns);
-        while let Some(payload) = self.timers.pop_due(now) {
+        let mut most_overdue = None;
+        while let Some((deadline, payload)) = self.timers.pop_due(now) {
+            most_overdue = most_overdue.or(Some(deadline));
             self.counters.timers_fired += 1;
             self.ready.push(payload);
+        }
+        if let Some(deadline) = most_overdue {
+            self.meter.lags.record(now.saturating_since(deadline));
         }
         if self.inbox.is_filled() {
             self.absorb_inbox();
@@ -152,6 +157,11 @@ impl<C: From<Event>> Engine<C> {
             Plan::Poll | Plan::Sleep(_) => {
                 self.counters.polls += 1;
                 self.counters.sleeps += u64::from(matches!(plan, Plan::Sleep(_)));
+                // The time that a turn is given may be that of an earlier one: a look at the clock is little beside a sleep.
+                let now = if matches!(plan, Plan::Sleep(_)) { self.now() } else { now };
+                let busy = now.saturating_since(self.polled_at);
+                self.meter.delays.record(busy);
+                self.counters.busy_ns += u64::try_from(busy.as_nanos()).unwrap_or(u64::MAX);
                 if matches!(plan, Plan::Sleep(_)) {
                     self.pulse.rests(self.counters.turns);
                 }

@@ -7,6 +7,7 @@ use std::ffi::CStr;
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
+use ourio_monitor::Kind;
 use pyo3::exceptions::PyTypeError;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -53,6 +54,9 @@ fn read_ready(py: Python<'_>, slf: &Bound<'_, PyAny>, _args: Args<'_>) -> PyResu
             let received =
                 number.with(|fd| rustix::net::recvfrom(fd, &mut scratch[..len], RecvFlags::DONTWAIT));
             // The count may be more than there was room for only if that is asked for.
+            if let Ok((count, ..)) = &received {
+                event_loop.get().traffic().received(Kind::Udp, (*count).min(len));
+            }
             received.map(|(count, _, address)| (PyBytes::new(py, &scratch[..count.min(len)]), address))
         };
         let (data, address) = match outcome {
@@ -89,7 +93,13 @@ fn sendto(py: Python<'_>, slf: &Bound<'_, PyAny>, args: Args<'_>) -> PyResult<Ob
             None => rustix::net::send(fd, bytes, flags),
         });
         match sent {
-            Ok(_) => return Ok(known()?.none.clone_ref(py)),
+            Ok(count) => {
+                let event_loop = slf.getattr(intern!(py, "_loop"))?;
+                if let Ok(event_loop) = event_loop.cast::<Loop>() {
+                    event_loop.get().traffic().sent(Kind::Udp, count);
+                }
+                return Ok(known()?.none.clone_ref(py));
+            }
             // asyncio's method buffers it.
             Err(Errno::AGAIN | Errno::INTR) => {}
             Err(errno) => {

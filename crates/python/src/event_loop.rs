@@ -6,6 +6,7 @@
 use std::cell::{Cell, RefCell};
 
 use ourio_engine::{Engine, Remote, TimerId, Token};
+use ourio_monitor::{LoopView, Traffic};
 use pyo3::PyTraverseError;
 use pyo3::prelude::*;
 use pyo3::pyclass::PyVisit;
@@ -46,6 +47,7 @@ struct State {
     /// Set in a forked process if the loop was running when it was forked.
     orphaned: Cell<bool>,
     task_factory: RefCell<Option<Object>>,
+    traffic: Traffic,
     /// Whether every task is made by asyncio's own code, where ours notes it.
     tracks_tasks: Cell<bool>,
     /// Called before a sleep that nothing of the loop's own would end.
@@ -115,6 +117,23 @@ impl Loop {
     }
 
     #[inline]
+    pub(crate) fn traffic(&self) -> &Traffic {
+        &self.state.traffic
+    }
+
+    /// The pages on which other threads read what the loop does.
+    pub(crate) fn view(&self, name: String) -> LoopView {
+        let engine = self.state.engine.borrow();
+        LoopView {
+            name,
+            pulse: engine.pulse(),
+            page: engine.counters_page(),
+            meter: engine.meter(),
+            traffic: self.state.traffic.clone(),
+        }
+    }
+
+    #[inline]
     pub(crate) fn tracks_tasks(&self) -> bool {
         self.state.tracks_tasks.get()
     }
@@ -166,6 +185,7 @@ impl Loop {
             thread_id: Cell::new(None),
             orphaned: Cell::new(false),
             task_factory: RefCell::new(None),
+            traffic: Traffic::default(),
             tracks_tasks: Cell::new(false),
             before_endless_sleep: RefCell::new(None),
         };
@@ -298,21 +318,6 @@ impl Loop {
         self.check_closed()?;
         let opened = self.state.engine.borrow_mut().signals().map(|signals| signals.writer().as_raw_fd());
         opened.map_err(|error| error::engine(&error))
-    }
-
-    /// The engine's counters by name.
-    fn _counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let counters = self.state.engine.borrow().counters();
-        let named = PyDict::new(py);
-        named.set_item("turns", counters.turns)?;
-        named.set_item("polls", counters.polls)?;
-        named.set_item("ran", counters.ran)?;
-        named.set_item("io_events", counters.io_events)?;
-        named.set_item("timers_fired", counters.timers_fired)?;
-        named.set_item("ready", counters.ready)?;
-        named.set_item("timers", counters.timers)?;
-        named.set_item("watched", counters.watched)?;
-        Ok(named)
     }
 
     /// Gives a loop that came into this process by `fork` a poller of its own. One that was running then ran in

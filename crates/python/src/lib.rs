@@ -14,6 +14,7 @@ mod handle;
 mod in_turn;
 mod known;
 mod method;
+mod monitor;
 mod object;
 mod openssl;
 mod schedule;
@@ -43,6 +44,10 @@ fn _ourio(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<stream::StreamTransport>()?;
     module.add_class::<watchdog::StallWatch>()?;
     module.add_class::<in_turn::InTurn>()?;
+    module.add_class::<monitor::Monitor>()?;
+    module.add_function(wrap_pyfunction!(monitor::_socket_of, module)?)?;
+    module.add_function(wrap_pyfunction!(monitor::_top, module)?)?;
+    module.add_function(wrap_pyfunction!(monitor::_picture, module)?)?;
     module.add_function(wrap_pyfunction!(gil::_check_interpreter, module)?)?;
     module.add_function(wrap_pyfunction!(datagram::_add_datagram_methods, module)?)?;
     module.add_function(wrap_pyfunction!(tls::_add_tls_methods, module)?)?;

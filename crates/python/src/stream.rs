@@ -8,6 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use ourio_engine::Token;
+use ourio_monitor::{Connection, Kind};
 use ourio_transport::{Effects, FlowChange, Loss, Stream};
 use pyo3::PyTraverseError;
 use pyo3::exceptions::{PyConnectionError, PyOSError, PyResourceWarning, PyRuntimeError};
@@ -64,6 +65,8 @@ pub(crate) struct State {
     pub(crate) reads_much: Cell<bool>,
     /// Set while the transport is in the loop's list of those that wrote.
     pub(crate) corked: Cell<bool>,
+    /// Counts the bytes, until the connection is lost.
+    pub(crate) connection: RefCell<Option<Connection>>,
     /// Done when the write queue is empty; set by `sendfile`.
     pub(crate) empty_waiter: RefCell<Option<Object>>,
 }
@@ -269,6 +272,7 @@ impl StreamTransport {
             event_loop.get().unwatch(token);
         }
         let socket = self.state.socket.take();
+        drop(self.state.connection.take());
         let protocol = self.state.protocol.take();
         let session = self.state.tls.take();
         let server = self.state.server.take();
@@ -311,12 +315,18 @@ impl StreamTransport {
         }
         known.set_nodelay.bind(py).call1((sock,))?;
         let buffered = protocol.is_instance(known.buffered_protocol.bind(py))?;
+        let tls = tls::session_of(&protocol)?;
+        let kind = match sock.getattr("family")?.extract::<i32>()? {
+            _ if tls.is_some() => Kind::Tls,
+            family if family == i32::from(rustix::net::AddressFamily::UNIX.as_raw()) => Kind::Unix,
+            _ => Kind::Tcp,
+        };
         let state = State {
             stream: RefCell::new(Stream::new()),
             fd: sock.call_method0("fileno")?.extract()?,
             socket: RefCell::new(Some(Socket::new(sock)?)),
             event_loop: RefCell::new(Some(event_loop.clone().into())),
-            tls: RefCell::new(tls::session_of(&protocol)?),
+            tls: RefCell::new(tls),
             protocol: RefCell::new(Some(protocol.into())),
             buffered: Cell::new(buffered),
             extra: own.into(),
@@ -329,6 +339,7 @@ impl StreamTransport {
             habit: Cell::default(),
             reads_much: Cell::new(false),
             corked: Cell::new(false),
+            connection: RefCell::new(Some(event_loop.get().traffic().open(kind))),
             empty_waiter: RefCell::new(None),
         };
         Ok(Self { state: GilBound::new(state) })

@@ -215,6 +215,9 @@ impl StreamTransport {
             };
             match outcome {
                 Ok(count) => {
+                    if let Some(connection) = &*self.state.connection.borrow() {
+                        connection.sent(count);
+                    }
                     let change = self.state.stream.borrow_mut().handle_written(count);
                     let told = change.map_or(Ok(()), |change| self.tell_flow(slf, change));
                     let drained = self.state.stream.borrow().write_queue().is_empty();
@@ -339,6 +342,7 @@ impl StreamTransport {
         };
         if let Ok(data) = &outcome {
             self.state.reads_much.set(data.as_bytes().len() >= MUCH_BYTES);
+            self.count_received(data.as_bytes().len());
         }
         match outcome {
             Ok(data) if data.as_bytes().is_empty() => self.end_of_stream(slf, &protocol),
@@ -364,9 +368,12 @@ impl StreamTransport {
         };
         match outcome {
             Ok((0, _)) => self.end_of_stream(slf, protocol),
-            Ok((count, _)) => tls::receive(event_loop, protocol, session, count).or_else(|error| {
-                Self::fail(slf, error, "Fatal error: protocol.buffer_updated() call failed.")
-            }),
+            Ok((count, _)) => {
+                self.count_received(count);
+                tls::receive(event_loop, protocol, session, count).or_else(|error| {
+                    Self::fail(slf, error, "Fatal error: protocol.buffer_updated() call failed.")
+                })
+            }
             Err(errno) => Self::read_failed(slf, errno),
         }
     }
@@ -393,11 +400,23 @@ impl StreamTransport {
         drop(view);
         match outcome {
             Ok((0, _)) => self.end_of_stream(slf, protocol),
-            Ok((count, _)) => match protocol.call_method1(pyo3::intern!(py, "buffer_updated"), (count,)) {
-                Ok(_) => Ok(()),
-                Err(error) => Self::fail(slf, error, "Fatal error: protocol.buffer_updated() call failed."),
-            },
+            Ok((count, _)) => {
+                self.count_received(count);
+                match protocol.call_method1(pyo3::intern!(py, "buffer_updated"), (count,)) {
+                    Ok(_) => Ok(()),
+                    Err(error) => {
+                        Self::fail(slf, error, "Fatal error: protocol.buffer_updated() call failed.")
+                    }
+                }
+            }
             Err(errno) => Self::read_failed(slf, errno),
+        }
+    }
+
+    #[inline]
+    fn count_received(&self, bytes: usize) {
+        if let Some(connection) = &*self.state.connection.borrow() {
+            connection.received(bytes);
         }
     }
 

@@ -141,7 +141,8 @@ class DeadlockWatch:
     ) -> None:
         self._loop = weakref.ref(loop)
         self._action = action
-        self._on_deadlock = on_deadlock
+        #: Called with each deadlock that is reported.
+        self.listeners: tuple[Callable[[Deadlock], object], ...] = () if on_deadlock is None else (on_deadlock,)
         self._logs = logs
         self._told_at: int | None = None
         # Seen at the last look, and told.
@@ -157,7 +158,7 @@ class DeadlockWatch:
             return
         loop._watchdogs = (*loop._watchdogs, self)
         loop._before_endless_sleep = self.look
-        if self._action is not None or self._on_deadlock is not None:
+        if self._action is not None or self.listeners:
             self._thread = threading.Thread(target=self._look_again, name="ourio-deadlock", daemon=True)
             self._thread.start()
 
@@ -239,9 +240,9 @@ class DeadlockWatch:
         self._call(deadlock)
 
     def _call(self, deadlock: Deadlock) -> None:
-        if self._on_deadlock is not None:
+        for listener in self.listeners:
             try:
-                self._on_deadlock(deadlock)
+                listener(deadlock)
             except Exception:
                 _logger.exception("the callback of a deadlock watch has failed")
 

@@ -130,7 +130,8 @@ class Watchdog:
             raise ValueError("threshold must be a positive number of seconds")
         self._loop = weakref.ref(loop)
         self._threshold = threshold
-        self._on_stall = on_stall
+        #: Called with each stall that is reported.
+        self.listeners: tuple[Callable[[Stall], object], ...] = () if on_stall is None else (on_stall,)
         self._logs = logs
         self._watch: StallWatch | None = None
         self._thread: threading.Thread | None = None
@@ -211,9 +212,16 @@ class Watchdog:
             spans = [later.duration - earlier.duration for earlier, later in pairwise([Stall(0.0, False, ""), *looks])]
             seen = [place for place, one in enumerate(looks) if one.stack] or range(len(looks))
             worst = looks[max(seen, key=spans.__getitem__)]
+            self._count(worst.cause)
             self._tell(replace(worst, duration=duration, over=True), ending=len(looks) > 1)
         elif len(looks) == 1:
             self._tell(look)
+
+    def _count(self, cause: str) -> None:
+        loop = self._loop()
+        if loop is not None:
+            stalls = loop._stalls = loop._stalls or {}
+            stalls[cause] = stalls.get(cause, 0) + 1
 
     def _look(self, watch: StallWatch, news: tuple[int, float, bool, float, list[Any]]) -> Stall:
         """What the loop's thread does now, as far as it still does what the news is about."""
@@ -298,9 +306,9 @@ class Watchdog:
             return
         if self._logs:
             _logger.warning("%s", stall, extra={"stall": stall})
-        if self._on_stall is not None:
+        for listener in self.listeners:
             try:
-                self._on_stall(stall)
+                listener(stall)
             except Exception:
                 _logger.exception("the callback of a watchdog has failed")
 

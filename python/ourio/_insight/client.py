@@ -1,0 +1,242 @@
+"""The other side of the monitor: finds a process, asks it, and prints the answers as text."""
+
+import http.client
+import json
+import os
+import socket
+import sys
+import tempfile
+import time
+from typing import Any
+from urllib.parse import quote
+
+from ourio import _ourio
+
+# For so long an answer is waited for, and a process that is to let us in.
+_PATIENCE = 5.0
+
+
+class NoAnswer(Exception):
+    """A process that cannot be asked; says why."""
+
+
+class _Connection(http.client.HTTPConnection):
+    def __init__(self, path: str) -> None:
+        super().__init__("ourio", timeout=_PATIENCE)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(_PATIENCE)
+        self.sock.connect(self._path)
+
+
+def ask(path: str, page: str) -> Any:
+    """Ask the monitor at a socket.
+
+    Raises:
+        NoAnswer: Nobody answers there, or the program cannot tell now.
+    """
+    connection = _Connection(path)
+    try:
+        connection.request("GET", page)
+        response = connection.getresponse()
+        body = response.read()
+    except (OSError, http.client.HTTPException) as error:
+        raise NoAnswer(f"nobody answers at {path}: {error}") from None
+    finally:
+        connection.close()
+    if response.status != 200:
+        raise NoAnswer(body.decode(errors="replace"))
+    answer = json.loads(body)
+    if isinstance(answer, dict) and "error" in answer:
+        raise NoAnswer(answer["error"])
+    return answer
+
+
+def monitored() -> list[tuple[int, str, str]]:
+    """The processes of this user that can be asked: number, program, socket."""
+    found = []
+    folder = os.path.dirname(_ourio._socket_of(1))
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError:
+        return []
+    for name in names:
+        number, _, kind = name.partition(".")
+        if kind == "sock" and number.isdecimal():
+            path = os.path.join(folder, name)
+            try:
+                found.append((int(number), str(ask(path, "/api/state")["program"]), path))
+            except NoAnswer:
+                # It ended without time to tidy up.
+                continue
+    return found
+
+
+def find(wanted: str | None) -> str:
+    """The socket of a process by its number or its program's name; the only one there is if ``None``.
+
+    Raises:
+        NoAnswer: There is none, or more than one of that name.
+    """
+    if wanted is not None and wanted.isdecimal():
+        path = _ourio._socket_of(int(wanted))
+        if not os.path.exists(path):
+            _attach(int(wanted))
+        return path
+    processes = monitored()
+    named = [one for one in processes if wanted is None or wanted in one[1]]
+    if len(named) == 1:
+        return named[0][2]
+    if not named:
+        raise NoAnswer(
+            (f"no program named {wanted!r}" if wanted else "no program")
+            + " is monitored: start it with `ourio run --monitor`, ourio.run(..., monitor=True) or OURIO_MONITOR=1"
+        )
+    listed = "\n".join(f"  {number}  {program}" for number, program, _ in named)
+    raise NoAnswer(f"more than one program is monitored; name one by its number:\n{listed}")
+
+
+_SCRIPT = """\
+import sys
+if "ourio" in sys.modules:
+    from ourio._insight import monitor
+    monitor.show_process()
+"""
+
+
+def _attach(process: int) -> None:
+    """Have a process that was not prepared show itself."""
+    if not os.path.exists(f"/proc/{process}"):
+        raise NoAnswer(f"there is no process {process}")
+    prepared = "start it with `ourio run --monitor`, ourio.run(..., monitor=True) or OURIO_MONITOR=1"
+    if sys.version_info < (3, 14):
+        raise NoAnswer(f"process {process} was not prepared, and can be asked only from Python 3.14 on: {prepared}")
+    with tempfile.NamedTemporaryFile("w", suffix=".py", prefix="ourio-", delete=False) as script:
+        script.write(_SCRIPT)
+    # It is read by that process, which may be another user's if this one is root.
+    os.chmod(script.name, 0o644)
+    try:
+        _attach_with(process, script.name, prepared)
+    finally:
+        os.unlink(script.name)
+
+
+def _attach_with(process: int, script: str, prepared: str) -> None:
+    try:
+        sys.remote_exec(process, script)  # type: ignore[attr-defined,unused-ignore]
+    except PermissionError:
+        raise NoAnswer(
+            f"the system does not allow to look into process {process} (it takes CAP_SYS_PTRACE, or"
+            f" kernel.yama.ptrace_scope=0): {prepared}"
+        ) from None
+    except (OSError, RuntimeError) as error:
+        raise NoAnswer(
+            f"process {process} cannot be looked into ({error}); it must run the same version of Python: {prepared}"
+        ) from None
+    path = _ourio._socket_of(process)
+    end = time.monotonic() + _PATIENCE
+    while not os.path.exists(path):
+        if time.monotonic() > end:
+            raise NoAnswer(
+                f"process {process} did not let us in within {_PATIENCE:.0f} s: it does not use Ourio, or runs no Python"
+                f" code at the moment (its loop sleeps, or native code is at work): {prepared}"
+            )
+        time.sleep(0.05)
+
+
+def tasks_text(answer: dict[str, Any]) -> str:
+    """A table of tasks."""
+    rows = [("task", "age", "state", "waits for", "at")]
+    for task in answer["tasks"]:
+        rows.append((task["name"], _age(task["age"]), task["state"], _waits(task), _where(task)))
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    lines = ["  ".join([*(f"{cell:{width}}" for cell, width in zip(row, widths, strict=False)), row[4]]) for row in rows]
+    left = answer["total"] - len(answer["tasks"])
+    return "\n".join(lines + ([f"and {left} more"] if left > 0 else []))
+
+
+def tree_text(answer: dict[str, Any]) -> str:
+    """Who waits for whom: below each task those that it waits for."""
+    tasks = {task["id"]: task for task in answer["tasks"]}
+    waited_for = {other for task in tasks.values() for other in task["held_by"]}
+    lines: list[str] = []
+
+    def branch(task: dict[str, Any], depth: int, path: tuple[int, ...]) -> None:
+        mark = "  " * depth + ("└ " if depth else "")
+        again = " (a circle)" if task["id"] in path else ""
+        lines.append(f"{mark}{task['name']}: {_waits(task)}, at {_where(task)}{again}")
+        if not again and depth < 50:
+            for other in task["held_by"]:
+                if other in tasks:
+                    branch(tasks[other], depth + 1, (*path, task["id"]))
+
+    shown: set[int] = set()
+
+    def reach(task: dict[str, Any]) -> None:
+        todo = [task["id"]]
+        while todo:
+            one = todo.pop()
+            if one in tasks and one not in shown:
+                shown.add(one)
+                todo.extend(tasks[one]["held_by"])
+
+    for task in tasks.values():
+        if task["id"] not in waited_for:
+            branch(task, 0, ())
+            reach(task)
+    for task in tasks.values():
+        # What is left waits for each other.
+        if task["id"] not in shown:
+            branch(task, 0, ())
+            reach(task)
+    return "\n".join(lines) or "no tasks"
+
+
+def why_text(answer: dict[str, Any]) -> str:
+    """What a task waits for, and what that waits for."""
+    lines = []
+    for place, task in enumerate(answer["chain"]):
+        lead = "" if place == 0 else "which "
+        name = f"task {task['name']!r} " if place == 0 else ""
+        holder = ""
+        if task["holders"] and task["is_held"]:
+            holder = f" held by task {task['holders'][0]!r}"
+        elif task["kind"] == "tasks" and task["holders"]:
+            holder = ": " + ", ".join(repr(name) for name in task["holders"][:10])
+        lines.append(f"{lead}{name}waits for {task['waits_for']}{holder}")
+        lines += [f"    at {where}" for where in task["stack"]]
+    if answer["circle"] is not None:
+        lines.append("and so on in a circle: none of them can go on")
+    return "\n".join(lines)
+
+
+def notes_text(notes: list[dict[str, Any]]) -> str:
+    """What has happened, a line each."""
+    lines = []
+    for note in notes:
+        when = time.strftime("%H:%M:%S", time.localtime(note["content"]["time"]))
+        lines.append(f"{when} {note['kind']}: {note['content']['text']}")
+    return "\n".join(lines) or "nothing has been reported"
+
+
+def quoted(name: str) -> str:
+    """A name as a query's argument."""
+    return quote(name, safe="")
+
+
+def _waits(task: dict[str, Any]) -> str:
+    if task["is_held"] and task["holders"]:
+        return f"{task['waits_for']} held by {', '.join(map(repr, task['holders'][:3]))}"
+    return str(task["waits_for"])
+
+
+def _where(task: dict[str, Any]) -> str:
+    return f"{task['file']}:{task['line']} {task['function']}" if task["file"] else "-"
+
+
+def _age(seconds: float | None) -> str:
+    if seconds is None:
+        return "-"
+    return f"{seconds:.1f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
