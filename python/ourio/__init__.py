@@ -13,6 +13,7 @@ _ourio._check_interpreter()
 
 from ourio._insight.deadlock import Deadlock, DeadlockError, StuckTask  # noqa: E402
 from ourio._insight.metrics import Connections, Metrics, export_metrics  # noqa: E402
+from ourio._insight.recorder import FlightRecorder  # noqa: E402
 from ourio._insight.watchdog import Stall, Watchdog  # noqa: E402
 from ourio._loop import EventLoop  # noqa: E402
 from ourio._ourio import __version__  # noqa: E402
@@ -23,6 +24,7 @@ __all__ = [
     "Deadlock",
     "DeadlockError",
     "EventLoop",
+    "FlightRecorder",
     "Metrics",
     "Stall",
     "StuckTask",

@@ -8,10 +8,11 @@ from ourio import _commands
 _USAGE = """\
 usage: ourio [--version] [-h] SCRIPT [ARGS ...]
        ourio -m MODULE [ARGS ...]
-       ourio run [--monitor] [--tasks] [--monitor-http ADDRESS:PORT] SCRIPT [ARGS ...]
+       ourio run [--monitor] [--tasks] [--monitor-http ADDRESS:PORT] [--trace FILE] SCRIPT [ARGS ...]
        ourio doctor [--threshold S] [--shutdown S] [--json FILE] SCRIPT [ARGS ...]
        ourio top | tasks | tree | stalls [PROCESS]
        ourio why TASK [PROCESS]
+       ourio trace [-o FILE] [-s SECONDS] [PROCESS]
 
 Run a Python program with Ourio as asyncio's event loop, and see why it is slow or stuck. The program itself stays as it
 is. Each command has its own --help.

@@ -1,12 +1,14 @@
 """What the command ``ourio`` does with a program: run it, and look into it."""
 
 import argparse
+import base64
 import functools
 import ipaddress
 import json
 import os
 import runpy
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -96,6 +98,7 @@ def _run(arguments: list[str]) -> int:
     parser.add_argument(
         "--monitor-http", metavar="ADDRESS:PORT", help="let a browser look into it; implies --monitor; 0 is any port"
     )
+    parser.add_argument("--trace", metavar="FILE", help="record what the loop does, and write it there for Perfetto")
     parser.add_argument("--public", action="store_true", help="allow an address that other machines reach")
     parser.add_argument("program", nargs=argparse.REMAINDER, metavar="SCRIPT | -m MODULE", help="and its arguments")
     options = parser.parse_args(arguments)
@@ -108,6 +111,10 @@ def _run(arguments: list[str]) -> int:
         os.environ["OURIO_MONITOR"] = "tasks" if options.tasks else "1"
     if options.monitor_http:
         os.environ["OURIO_MONITOR_HTTP"] = options.monitor_http
+    if options.trace:
+        # Found out before the program has run for an hour.
+        with open(options.trace, "wb"):
+            os.environ["OURIO_TRACE"] = os.path.abspath(options.trace)
     program()
     return 0
 
@@ -156,6 +163,35 @@ def _look(command: str, arguments: list[str]) -> int:
     return 0
 
 
+def _trace(arguments: list[str]) -> int:
+    """Record a process for some time, and write that down."""
+    from ourio._insight import client
+
+    parser = argparse.ArgumentParser(
+        prog="ourio trace", description="Record what the loops of a process do, for https://ui.perfetto.dev."
+    )
+    parser.add_argument("process", nargs="?", help="its number, or a part of its program's name")
+    parser.add_argument("-o", "--output", default="ourio.pftrace", metavar="FILE", help="default: %(default)s")
+    parser.add_argument("-s", "--seconds", type=_positive, default=5.0, help="for how long; default: %(default)s")
+    options = parser.parse_args(arguments)
+    try:
+        path = client.find(options.process)
+        client.ask(path, "/api/trace?do=start")
+        time.sleep(options.seconds)
+        traces = client.ask(path, "/api/trace?do=stop")["traces"]
+        for number, (name, trace) in enumerate(traces.items()):
+            stem, dot, kind = options.output.rpartition(".")
+            file = options.output if number == 0 else f"{stem}-{number}{dot}{kind}"
+            with open(file, "wb") as opened:
+                opened.write(base64.b64decode(trace["trace"]))
+            lost = f", {trace['lost']} older records were overwritten" if trace["lost"] else ""
+            print(f"{file}: loop {name}{lost}")
+    except (client.NoAnswer, OSError) as error:
+        print(f"ourio trace: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
 _LOOKS = {
     "top": "Watch a process: its loops, stalls and tasks.",
     "tasks": "List the tasks of a process, and what each waits for.",
@@ -168,6 +204,7 @@ _LOOKS = {
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "run": _run,
     "doctor": _doctor,
+    "trace": _trace,
     **{name: functools.partial(_look, name) for name in _LOOKS},
 }
 

@@ -7,6 +7,7 @@ every version. ``docs/internals/decisions.md`` says why.
 """
 
 import asyncio
+import functools
 import inspect
 import os
 import selectors
@@ -14,8 +15,10 @@ import signal
 import socket
 import sys
 import threading
+import time
 import weakref
 from asyncio import base_events, constants, format_helpers, sslproto
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from ourio import _ourio
@@ -95,6 +98,29 @@ def _renew_after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_renew_after_fork)
+
+
+def _name_of(function: Any) -> str:
+    """What a job is called: ``to_thread`` runs it in a context, which is in a ``partial``."""
+    while isinstance(function, functools.partial):
+        runs = getattr(function.func, "__name__", "") == "run" and function.args
+        function = function.args[0] if runs else function.func
+    return getattr(function, "__qualname__", None) or type(function).__name__
+
+
+class _RecordedJob:
+    """A function that a flight recorder notes when it has run in its thread."""
+
+    def __init__(self, loop: "EventLoop", function: Any) -> None:
+        self._loop, self._function = loop, function
+
+    def __call__(self, *args: Any) -> Any:
+        began = time.monotonic()
+        try:
+            return self._function(*args)
+        finally:
+            name = _name_of(self._function)
+            self._loop._record_job(name, threading.current_thread().name, began)
 
 
 class EventLoop(_ourio.Loop, asyncio.SelectorEventLoop):
@@ -217,6 +243,12 @@ class EventLoop(_ourio.Loop, asyncio.SelectorEventLoop):
         from ourio._insight import metrics
 
         return metrics.read(self)
+
+    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:
+        """Run a function in another thread or process; return a future of its result."""
+        if self._is_recording and (executor is None or isinstance(executor, ThreadPoolExecutor)):
+            return super().run_in_executor(executor, _RecordedJob(self, func), *args)
+        return super().run_in_executor(executor, func, *args)
 
     # -- callbacks -------------------------------------------------------------------------------------
 

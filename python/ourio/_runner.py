@@ -95,6 +95,11 @@ def _watched(
         threshold = _threshold(watchdog)
         if threshold is not None:
             Watchdog(loop, threshold).start()
+        trace = os.environ.get("OURIO_TRACE")
+        if trace:
+            from ourio._insight.recorder import FlightRecorder
+
+            FlightRecorder(loop, on_close=trace).start()
         shown = _monitored(monitor)
         if shown:
             from ourio._insight.monitor import Monitor

@@ -300,6 +300,12 @@ impl<C: From<Event>> Engine<C> {
         self.meter.clone()
     }
 
+    /// How often the kernel was asked for events.
+    #[inline]
+    pub fn polls(&self) -> u64 {
+        self.counters.polls
+    }
+
     /// Reads the engine's clock.
     #[inline]
     pub fn now(&self) -> Time {

@@ -282,7 +282,7 @@ impl Site {
             "/api/tasks" => self.ask("tasks", "").await,
             "/api/sites" => self.ask("sites", "").await,
             "/api/why" => self.ask("why", &argument(query, "task")).await,
-            "/api/trace" => self.ask("trace", &argument(query, "seconds")).await,
+            "/api/trace" => self.ask("trace", &argument(query, "do")).await,
             "/metrics" => {
                 let mut metrics = prometheus(&self.board.views());
                 // What the host has, if it is free to say so.

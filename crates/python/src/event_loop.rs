@@ -16,6 +16,7 @@ use crate::entry::{Entry, Shared};
 use crate::error;
 use crate::gil::GilBound;
 use crate::object::Object;
+use crate::recording::Recording;
 use crate::stream::StreamTransport;
 use crate::watch::Watchers;
 
@@ -36,6 +37,9 @@ struct State {
     /// Where every read lands first. Taken out while in use.
     scratch: RefCell<Vec<u8>>,
     debug: Cell<bool>,
+    /// Whether callbacks are timed or recorded.
+    instrumented: Cell<bool>,
+    recording: RefCell<Option<Recording>>,
     closed: Cell<bool>,
     stopping: Cell<bool>,
     /// Set while a callback runs, so that writes may wait for its end.
@@ -82,6 +86,20 @@ impl Loop {
     #[inline]
     pub(crate) fn is_debug(&self) -> bool {
         self.state.debug.get()
+    }
+
+    #[inline]
+    pub(crate) fn is_instrumented(&self) -> bool {
+        self.state.instrumented.get()
+    }
+
+    pub(crate) fn update_instrumented(&self) {
+        let records = self.state.recording.try_borrow().map_or(true, |recording| recording.is_some());
+        self.state.instrumented.set(self.state.debug.get() || records);
+    }
+
+    pub(crate) fn recording(&self) -> &RefCell<Option<Recording>> {
+        &self.state.recording
     }
 
     #[inline]
@@ -178,6 +196,8 @@ impl Loop {
             corked: RefCell::default(),
             scratch: RefCell::new(vec![0; READ_MAX]),
             debug: Cell::new(false),
+            instrumented: Cell::new(false),
+            recording: RefCell::new(None),
             closed: Cell::new(false),
             stopping: Cell::new(false),
             dispatching: Cell::new(false),
@@ -210,6 +230,7 @@ impl Loop {
     #[setter(_debug)]
     fn set_debug(&self, enabled: &Bound<'_, PyAny>) -> PyResult<()> {
         self.state.debug.set(enabled.is_truthy()?);
+        self.update_instrumented();
         Ok(())
     }
 

@@ -17,6 +17,7 @@ mod method;
 mod monitor;
 mod object;
 mod openssl;
+mod recording;
 mod schedule;
 mod sock_calls;
 mod socket;

@@ -119,6 +119,9 @@ fn call_soon(py: Python<'_>, slf: &Bound<'_, Loop>, args: Args<'_>) -> PyResult<
         && !this.is_debug()
         && let (Some(function), Some(context)) = (args.positional(py, 0), args.keyword_value(py, 0))
     {
+        if this.is_instrumented() {
+            this.record_wake(py, &function);
+        }
         this.schedule(Entry::Elided { function, argument: args.positional(py, 1), context });
         return Ok(known()?.none.clone_ref(py));
     }
@@ -244,7 +247,13 @@ fn create_task(py: Python<'_>, slf: &Bound<'_, Loop>, args: Args<'_>) -> PyResul
             .keywords(py)
             .all(|(name, _)| name.extract::<&str>().is_ok_and(|name| matches!(name, "name" | "context")));
         if known_names {
-            return known()?.task.call1(py, &coroutine);
+            if !this.is_instrumented() {
+                return known()?.task.call1(py, &coroutine);
+            }
+            this.record_creation(true);
+            let task = known()?.task.call1(py, &coroutine);
+            this.record_creation(false);
+            return task;
         }
     }
     let positional = args.tuple_from(py, 0)?;
@@ -254,7 +263,10 @@ fn create_task(py: Python<'_>, slf: &Bound<'_, Loop>, args: Args<'_>) -> PyResul
     }
     // asyncio's own code, per version: factories, eager tasks, debug mode.
     let positional = positional.bind(py).cast::<PyTuple>()?;
-    Ok(slf.getattr("_create_task")?.call(positional, Some(&keywords))?.into())
+    this.record_creation(true);
+    let task = slf.getattr("_create_task")?.call(positional, Some(&keywords));
+    this.record_creation(false);
+    Ok(task?.into())
 }
 
 /// Whether this thread is running this loop.
@@ -357,6 +369,12 @@ fn no_arguments(name: &str, args: Args<'_>) -> PyResult<()> {
 #[expect(clippy::cast_precision_loss, reason = "as Python: 53 bits are 104 days of nanoseconds")]
 pub(crate) fn seconds(time: Time) -> f64 {
     time.as_nanos() as f64 / 1e9
+}
+
+/// Seconds as whole nanoseconds; the past and NaN are 0.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates, and NaN is 0")]
+pub(crate) fn nanos(seconds: f64) -> u64 {
+    (seconds * 1e9) as u64
 }
 
 /// A deadline in whole nanoseconds, rounded up so that no timer is early. Beyond what fits it never

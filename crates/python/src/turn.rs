@@ -124,7 +124,8 @@ fn run_batch(slf: &Bound<'_, Loop>) -> PyResult<()> {
         };
         this.dispatching().set(true);
         this.callbacks().set(this.callbacks().get() + 1);
-        let outcome = if this.is_debug() { dispatch_timed(slf, entry) } else { dispatch(slf, entry) };
+        let outcome =
+            if this.is_instrumented() { dispatch_instrumented(slf, entry) } else { dispatch(slf, entry) };
         this.dispatching().set(false);
         if outcome.is_err() {
             return outcome.and(flush_corked(slf));
@@ -159,6 +160,16 @@ fn flush_corked(slf: &Bound<'_, Loop>) -> PyResult<()> {
             *next = batch;
         }
     }
+    outcome
+}
+
+/// Runs an entry in debug mode, or while a flight recorder is on.
+#[cold]
+fn dispatch_instrumented(slf: &Bound<'_, Loop>, entry: Entry) -> PyResult<()> {
+    let this = slf.get();
+    let begun = this.record(slf.py(), &entry);
+    let outcome = if this.is_debug() { dispatch_timed(slf, entry) } else { dispatch(slf, entry) };
+    this.recorded(begun);
     outcome
 }
 

@@ -7,6 +7,7 @@ says so.
 
 import asyncio
 import atexit
+import base64
 import json
 import logging
 import os
@@ -20,6 +21,7 @@ from typing import Any
 from ourio import _ourio
 from ourio._insight import metrics, waits
 from ourio._insight.deadlock import Deadlock, DeadlockWatch
+from ourio._insight.recorder import FlightRecorder
 from ourio._insight.tasks import Flood, LostException, TaskBook
 from ourio._insight.watchdog import Stall, Watchdog
 from ourio._loop import EventLoop
@@ -50,9 +52,11 @@ class Monitor:
 
     def __init__(self, http: str | None = None) -> None:
         host = f"{sys.implementation.name} {sys.version.split()[0]}"
-        self._native = _ourio.Monitor(_program(), host, http)
+        self._native = _ourio.Monitor(program(), host, http)
         self._loops: dict[str, weakref.ref[EventLoop]] = {}
         self._books: dict[str, TaskBook] = {}
+        # Those that a command has started.
+        self._recorders: list[FlightRecorder] = []
         self._process = os.getpid()
         self._thread = threading.Thread(target=self._answer_all, name="ourio-answers", daemon=True)
         self._thread.start()
@@ -167,6 +171,8 @@ class Monitor:
                 return json.dumps(self._sites())
             case "why":
                 return json.dumps(self._why(argument))
+            case "trace":
+                return json.dumps(self._trace(argument))
             case "metrics":
                 return metrics.prometheus(self._living())
             case _:
@@ -210,6 +216,26 @@ class Monitor:
                     }
                 )
         return {"noted": bool(self._books), "sites": found}
+
+    def _trace(self, argument: str) -> dict[str, Any]:
+        """Begin to record, or tell what was recorded: of each loop."""
+        for _, loop in self._living():
+            if argument == "start" and not loop._is_recording:
+                recorder = FlightRecorder(loop)
+                recorder.start()
+                self._recorders.append(recorder)
+        if argument == "start":
+            return {"recording": [name for name, _ in self._living()]}
+        traces = {}
+        for name, loop in self._living():
+            traced = loop._trace(program(), name)
+            if traced is not None:
+                traces[name] = {"trace": base64.b64encode(traced[0]).decode(), "lost": traced[1]}
+        if argument == "stop":
+            for recorder in self._recorders:
+                recorder.stop()
+            self._recorders.clear()
+        return {"traces": traces}
 
     def _why(self, wanted: str) -> dict[str, Any]:
         """What a task waits for, what that waits for, and so on."""
@@ -276,7 +302,7 @@ def _described(
     }
 
 
-def _program() -> str:
+def program() -> str:
     """What this process runs, as a user would name it."""
     main = sys.modules.get("__main__")
     spec = getattr(main, "__spec__", None)
