@@ -28,8 +28,8 @@ CASES = {
     "timeout": 50_000,
 }
 SCALES = (0.02, 0.07)
-# A compiler's other mood is not a regression, nor is where a machine's memory lies: tasks are hashed by address, and the
-# same library differs by 1.5 % from one folder to another.
+# A compiler's other mood is not a regression, nor is where a machine's memory lies: tasks are hashed by address, and
+# the same library differs by 1.5 % from one folder to another.
 TOLERANCE = 0.05
 
 

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 
+
 def slow_server(listener):
     connection, _ = listener.accept()
     with connection:

@@ -7,6 +7,7 @@ import asyncio
 import sys
 import time
 
+
 def is_prime(number):
     return all(number % divisor for divisor in range(2, int(number**0.5) + 1))  # sick
 

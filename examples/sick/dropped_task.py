@@ -7,6 +7,7 @@ import asyncio
 import gc
 import sys
 
+
 async def background():
     # Only the task itself knows this future, so nothing outside knows either of them.
     await asyncio.get_running_loop().create_future()

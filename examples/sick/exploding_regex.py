@@ -7,6 +7,7 @@ import asyncio
 import re
 import sys
 
+
 async def sick():
     print(re.match(r"(a|aa)+$", "a" * 34 + "b"))  # sick
 

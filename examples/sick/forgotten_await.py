@@ -6,6 +6,7 @@
 import asyncio
 import sys
 
+
 async def save(record):
     print("saved", record)
 

@@ -6,6 +6,7 @@
 import asyncio
 import sys
 
+
 async def ask(answers, question):
     answers[question] = asyncio.get_running_loop().create_future()
     return await answers[question]  # sick

@@ -7,6 +7,7 @@ import asyncio
 import gc
 import sys
 
+
 class Node:
     """A part of a tree that knows its parent, as in many parsers."""
 

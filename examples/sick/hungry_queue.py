@@ -6,6 +6,7 @@
 import asyncio
 import sys
 
+
 async def consume(queue):
     while (item := await queue.get()) is not None:  # sick
         print(item)

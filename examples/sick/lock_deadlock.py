@@ -6,6 +6,7 @@
 import asyncio
 import sys
 
+
 async def move(source, target):
     async with source:
         await asyncio.sleep(0.01)

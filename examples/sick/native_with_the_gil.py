@@ -6,6 +6,7 @@
 import asyncio
 import sys
 
+
 async def sick():
     print(sum(range(60_000_000)))  # sick
 

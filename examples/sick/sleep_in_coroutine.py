@@ -7,6 +7,7 @@ import asyncio
 import sys
 import time
 
+
 async def handler():
     time.sleep(0.3)  # sick
 

@@ -6,6 +6,7 @@
 import asyncio
 import sys
 
+
 async def stubborn(seconds):
     try:
         await asyncio.sleep(60)

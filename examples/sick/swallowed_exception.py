@@ -6,6 +6,7 @@
 import asyncio
 import sys
 
+
 async def refresh():
     raise ValueError("the cache is gone")  # sick
 

@@ -6,6 +6,7 @@
 import asyncio
 import sys
 
+
 async def waits_for(tasks, name):
     await asyncio.sleep(0.01)
     if name in tasks:

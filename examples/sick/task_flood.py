@@ -6,6 +6,7 @@
 import asyncio
 import sys
 
+
 async def work(item):
     await asyncio.sleep(30)
     return item

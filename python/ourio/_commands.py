@@ -134,7 +134,9 @@ def _look(command: str, arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog=f"ourio {command}", description=_LOOKS[command])
     if command == "why":
         parser.add_argument("task", help="the task's name")
-    parser.add_argument("process", nargs="?", help="its number, or a part of its program's name; needed if there are more")
+    parser.add_argument(
+        "process", nargs="?", help="its number, or a part of its program's name; needed if there are more"
+    )
     if command != "top":
         parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args(arguments)

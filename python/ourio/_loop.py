@@ -244,7 +244,7 @@ class EventLoop(_ourio.Loop, asyncio.SelectorEventLoop):
 
         return metrics.read(self)
 
-    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:
+    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:  # type: ignore[override]
         """Run a function in another thread or process; return a future of its result."""
         if self._is_recording and (executor is None or isinstance(executor, ThreadPoolExecutor)):
             return super().run_in_executor(executor, _RecordedJob(self, func), *args)

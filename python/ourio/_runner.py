@@ -58,10 +58,10 @@ def run(
             ``"raise"`` does the same, and raises if nothing at all could wake the loop. ``"ignore"`` waits in silence.
             ``None`` asks the variable ``OURIO_DEADLOCK``; without it, what nothing at all could wake is reported.
         monitor: Whether ``ourio top`` and the other commands may look into the program, over a local socket of this
-            user's; a watchdog is on as well. ``"tasks"`` notes where each task is made too, which makes making one a few
-            times slower. ``None`` asks the variable ``OURIO_MONITOR`` (``1`` or ``tasks``). With the variable
-            ``OURIO_MONITOR_HTTP`` (``127.0.0.1:8080``; port 0 takes a free one) a browser may, too, at an address that is
-            printed.
+            user's; a watchdog is on as well. ``"tasks"`` notes where each task is made too, which makes making one a
+            few times slower. ``None`` asks the variable ``OURIO_MONITOR`` (``1`` or ``tasks``). With the variable
+            ``OURIO_MONITOR_HTTP`` (``127.0.0.1:8080``; port 0 takes a free one) a browser may, too, at an address that
+            is printed.
 
     Returns:
         What the coroutine returned.
@@ -76,7 +76,9 @@ def run(
     if asyncio._get_running_loop() is not None:
         # asyncio: said before the coroutine is looked at, so that it is reported as never awaited.
         raise RuntimeError("asyncio.run() cannot be called from a running event loop")
-    with asyncio.Runner(debug=debug, loop_factory=lambda: _watched(EventLoop(), watchdog, on_deadlock, monitor)) as runner:
+    with asyncio.Runner(
+        debug=debug, loop_factory=lambda: _watched(EventLoop(), watchdog, on_deadlock, monitor)
+    ) as runner:
         return runner.run(main)
 
 

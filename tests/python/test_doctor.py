@@ -72,7 +72,11 @@ def test_its_healthy_twin_is_not(name):
 def test_a_program_that_fails_shows_why_and_its_findings(tmp_path):
     script = tmp_path / "failing.py"
     script.write_text(
-        "import asyncio\nasync def main():\n    asyncio.sleep(0)\n    raise KeyError('the reason')\nasyncio.run(main())\n"
+        "import asyncio\n"
+        "async def main():\n"
+        "    asyncio.sleep(0)\n"
+        "    raise KeyError('the reason')\n"
+        "asyncio.run(main())\n"
     )
     status, found, report = examine(script)
     assert status == 1

@@ -107,7 +107,12 @@ impl Distribution {
     /// How many do not exceed a duration, by whole buckets.
     pub fn up_to(&self, duration: Duration) -> u64 {
         let limit = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        self.buckets.iter().enumerate().filter(|(place, _)| end(*place) <= limit).map(|(_, count)| count).sum()
+        self.buckets
+            .iter()
+            .enumerate()
+            .filter(|(place, _)| end(*place) <= limit)
+            .map(|(_, count)| count)
+            .sum()
     }
 
     /// What was added since an earlier moment.

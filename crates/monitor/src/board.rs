@@ -124,7 +124,8 @@ impl Board {
     /// Hangs a loop's pages on the board.
     pub fn add(&self, view: LoopView) {
         let last = view.read();
-        let watched = Watched { view, last, beat_since: Instant::now(), samples: VecDeque::new(), is_gone: false };
+        let watched =
+            Watched { view, last, beat_since: Instant::now(), samples: VecDeque::new(), is_gone: false };
         let mut state = self.lock();
         state.loops.retain(|watched| !watched.is_gone);
         state.loops.push(watched);

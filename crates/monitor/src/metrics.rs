@@ -153,7 +153,9 @@ pub fn prometheus(loops: &[(LoopView, Option<Duration>)]) -> String {
     };
     count("turns_total", "counter", "Turns of the loop.", &|counters| counters.turns.to_string());
     count("polls_total", "counter", "Turns that asked the kernel.", &|counters| counters.polls.to_string());
-    count("callbacks_total", "counter", "Callbacks and task steps run.", &|counters| counters.ran.to_string());
+    count("callbacks_total", "counter", "Callbacks and task steps run.", &|counters| {
+        counters.ran.to_string()
+    });
     count("io_events_total", "counter", "Events of descriptors.", &|counters| counters.io_events.to_string());
     count("timers_fired_total", "counter", "Timers that came due.", &|counters| {
         counters.timers_fired.to_string()
@@ -161,9 +163,12 @@ pub fn prometheus(loops: &[(LoopView, Option<Duration>)]) -> String {
     count("threadsafe_calls_total", "counter", "Callbacks of other threads.", &|counters| {
         counters.inbox_received.to_string()
     });
-    count("busy_seconds_total", "counter", "Time in which the loop ran something; the rest it slept.", &|counters| {
-        (as_f64(counters.busy_ns) / 1e9).to_string()
-    });
+    count(
+        "busy_seconds_total",
+        "counter",
+        "Time in which the loop ran something; the rest it slept.",
+        &|counters| (as_f64(counters.busy_ns) / 1e9).to_string(),
+    );
     count("ready", "gauge", "Callbacks that are ready.", &|counters| counters.ready.to_string());
     count("timers", "gauge", "Timers that wait.", &|counters| counters.timers.to_string());
     count("descriptors", "gauge", "Descriptors that are watched.", &|counters| counters.watched.to_string());
@@ -248,9 +253,16 @@ mod tests {
         for line in text.lines() {
             assert!(line.starts_with('#') || line.starts_with("ourio_"), "{line}");
             let value = line.rsplit(' ').next();
-            assert!(line.starts_with('#') || value.is_some_and(|value| value.parse::<f64>().is_ok()), "{line}");
+            assert!(
+                line.starts_with('#') || value.is_some_and(|value| value.parse::<f64>().is_ok()),
+                "{line}"
+            );
         }
-        assert!(text.contains("ourio_received_bytes_total{loop=\"a \\\"loop\\\"\\nof two lines\",kind=\"tcp\"} 7"));
+        assert!(
+            text.contains(
+                "ourio_received_bytes_total{loop=\"a \\\"loop\\\"\\nof two lines\",kind=\"tcp\"} 7"
+            )
+        );
         assert!(text.contains("} 1.5\n"));
     }
 

@@ -3,7 +3,7 @@
 //! The format is protobuf, of which a trace needs four messages: they are written here by hand. Field numbers are those of
 //! Perfetto's `trace_packet.proto`, `track_event.proto` and `track_descriptor.proto`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::recorder::{Activity, Record, Recorder};
 
@@ -43,9 +43,16 @@ pub struct Origin {
 pub fn trace(recorder: &Recorder, origin: &Origin) -> Vec<u8> {
     let mut trace = Message::default();
     describe(&mut trace, PROCESS, 0, &origin.program, Some(origin.process), None);
-    describe(&mut trace, LOOP, PROCESS, &format!("event loop {}", origin.name), None, Some((origin.process, origin.thread)));
+    describe(
+        &mut trace,
+        LOOP,
+        PROCESS,
+        &format!("event loop {}", origin.name),
+        None,
+        Some((origin.process, origin.thread)),
+    );
     describe(&mut trace, GARBAGE, PROCESS, "garbage collection", None, None);
-    let mut threads = HashMap::new();
+    let mut threads = HashSet::new();
     let mut flows: HashMap<u32, u64> = HashMap::new();
     let mut next_flow = 1;
     // What wakes is written before the slice that it happened in, which ends later.
@@ -66,8 +73,15 @@ pub fn trace(recorder: &Recorder, origin: &Origin) -> Vec<u8> {
             Activity::Collection => slice(&mut trace, GARBAGE, activity, name, &record, &[], None),
             Activity::Job => {
                 let track = THREADS + u64::from(record.subject);
-                if threads.insert(record.subject, ()).is_none() {
-                    describe(&mut trace, track, PROCESS, &format!("executor thread {}", record.subject), None, None);
+                if threads.insert(record.subject) {
+                    describe(
+                        &mut trace,
+                        track,
+                        PROCESS,
+                        &format!("executor thread {}", record.subject),
+                        None,
+                        None,
+                    );
                 }
                 slice(&mut trace, track, activity, name, &record, &[], None);
             }

@@ -43,7 +43,7 @@ const CONNECTIONS_MAX: u32 = 64;
 const HEAD_TIME: Duration = Duration::from_secs(5);
 const HEAD_MAX: usize = 16 * 1024;
 /// A connection lives no longer, however slowly it reads.
-const CONNECTION_TIME: Duration = Duration::from_mins(5);
+const CONNECTION_TIME: Duration = Duration::from_secs(5 * 60);
 /// An argument is cut off beyond.
 const ARGUMENT_MAX: usize = 1000;
 
@@ -245,7 +245,10 @@ async fn answer(site: Rc<Site>, visitor: Visitor, request: Request<Incoming>) ->
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::X_FRAME_OPTIONS, "DENY"),
         (header::REFERRER_POLICY, "no-referrer"),
-        (header::CONTENT_SECURITY_POLICY, "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:"),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:",
+        ),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
@@ -265,7 +268,9 @@ fn refusal(visitor: &Visitor, request: &Request<Incoming>) -> Option<Answer> {
     Some(match refusal {
         Refusal::Host => text(StatusCode::MISDIRECTED_REQUEST, "this is not where it was sent to"),
         Refusal::Origin => text(StatusCode::FORBIDDEN, "another origin may not ask"),
-        Refusal::Token => text(StatusCode::UNAUTHORIZED, "the address that the program printed has the token"),
+        Refusal::Token => {
+            text(StatusCode::UNAUTHORIZED, "the address that the program printed has the token")
+        }
     })
 }
 
@@ -336,14 +341,16 @@ impl Site {
 
 /// An argument of a query, with its `%` and `+` undone.
 fn argument(query: &str, name: &str) -> String {
-    let raw = query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')).unwrap_or_default();
+    let raw =
+        query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')).unwrap_or_default();
     let mut bytes = Vec::new();
     let mut rest = raw.bytes().take(ARGUMENT_MAX);
     while let Some(byte) = rest.next() {
         bytes.push(match byte {
             b'+' => b' ',
             b'%' => {
-                let digit = |byte: Option<u8>| byte.and_then(|byte| char::from(byte).to_digit(16)).unwrap_or(0);
+                let digit =
+                    |byte: Option<u8>| byte.and_then(|byte| char::from(byte).to_digit(16)).unwrap_or(0);
                 u8::try_from(digit(rest.next()) * 16 + digit(rest.next())).unwrap_or(b'?')
             }
             byte => byte,

@@ -210,7 +210,8 @@ impl View {
             Constraint::Fill(3),
             Constraint::Fill(3),
         ];
-        let title = format!(" {} tasks, by {} ", self.tasks["total"].as_u64().unwrap_or(0), self.order.name());
+        let title =
+            format!(" {} tasks, by {} ", self.tasks["total"].as_u64().unwrap_or(0), self.order.name());
         Table::new(rows, widths)
             .header(Row::new(["task", "age", "state", "waits for", "at"]).add_modifier(Modifier::BOLD))
             .block(Block::bordered().title(title))
@@ -282,7 +283,10 @@ fn draw_loop(state: &Value, area: Rect, buffer: &mut Buffer) {
     let lines = vec![
         Line::from(status),
         Line::from(format!("{:.0} turns/s, {:.0} calls/s", figure("turns"), figure("callbacks"))),
-        Line::from(format!("ready {}, timers {}, fds {}, conns {open}", now["ready"], now["timers"], now["descriptors"])),
+        Line::from(format!(
+            "ready {}, timers {}, fds {}, conns {open}",
+            now["ready"], now["timers"], now["descriptors"]
+        )),
     ];
     let name = state["name"].as_str().unwrap_or_default().to_owned();
     Paragraph::new(lines).block(Block::bordered().title(format!(" {name} "))).render(text, buffer);
@@ -342,7 +346,11 @@ fn age(seconds: f64) -> String {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the height of a bar; `as` saturates")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the height of a bar; `as` saturates"
+)]
 fn whole(value: f64) -> u64 {
     value as u64
 }
@@ -444,7 +452,9 @@ mod tests {
     fn a_blocked_loop_its_stalls_and_its_tasks_are_seen() -> io::Result<()> {
         let mut view = view()?;
         let text = screen(&view);
-        for part in ["service.py (7)", "BLOCKED for 2.5 s", "is blocked by it", "2 tasks", "b.py:5 f", "conns 8"] {
+        for part in
+            ["service.py (7)", "BLOCKED for 2.5 s", "is blocked by it", "2 tasks", "b.py:5 f", "conns 8"]
+        {
             assert!(text.contains(part), "{part} in\n{text}");
         }
         assert!(text.find("waiter") < text.find("holder"), "the oldest first");

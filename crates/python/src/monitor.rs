@@ -28,7 +28,9 @@ impl Monitor {
     #[pyo3(signature = (program, host, http = None))]
     fn new(py: Python<'_>, program: String, host: String, http: Option<&str>) -> PyResult<Self> {
         let http = http.map(str::parse::<SocketAddr>).transpose();
-        let http = http.map_err(|_| PyValueError::new_err("an address and a port are expected, such as 127.0.0.1:8080"))?;
+        let http = http.map_err(|_| {
+            PyValueError::new_err("an address and a port are expected, such as 127.0.0.1:8080")
+        })?;
         let board = Board::new()?;
         let server = py.detach(|| Server::start(board.clone(), Identity { program, host }, http))?;
         let path = server.path().to_string_lossy().into_owned();

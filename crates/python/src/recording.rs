@@ -1,5 +1,8 @@
 //! Recording: what the entries of a loop are called, for its flight recorder.
-#![expect(unsafe_code, reason = "what a C function belongs to is asked for with one call that has no safe wrapper")]
+#![expect(
+    unsafe_code,
+    reason = "what a C function belongs to is asked for with one call that has no safe wrapper"
+)]
 
 use std::ptr::NonNull;
 
@@ -11,7 +14,7 @@ use pyo3::types::PyBytes;
 use pyo3::{ffi, intern};
 use rustc_hash::FxHashMap;
 
-use crate::entry::{Entry, Step};
+use crate::entry::Entry;
 use crate::event_loop::Loop;
 use crate::known::known;
 use crate::object::Object;
@@ -127,7 +130,7 @@ impl Recording {
             None => return None,
         };
         let task = known().ok()?.task.bind(py);
-        (own.get_type().is(&task) || own.is_instance(&task).ok()?).then_some(own)
+        (own.get_type().is(task) || own.is_instance(task).ok()?).then_some(own)
     }
 
     fn is_step(&mut self, function: &Bound<'_, PyAny>) -> bool {
@@ -179,12 +182,12 @@ impl Recording {
         match entry {
             Entry::Elided { function, .. } => {
                 let function = function.bind(py);
-                match self.stepped(&function) {
+                match self.stepped(function) {
                     Some(task) => {
                         let known = self.task(&task);
                         (known.name, known.subject)
                     }
-                    None => (self.function(&function), 0),
+                    None => (self.function(function), 0),
                 }
             }
             Entry::Handle(handle) => (self.handle(handle.get().function(py)), 0),
@@ -193,7 +196,6 @@ impl Recording {
                 let callback = handle.bind(py).getattr(intern!(py, "_callback")).ok();
                 (self.handle(callback.filter(|callback| !callback.is_none())), 0)
             }
-            Entry::Transport { step: Step::Made | Step::Lost, .. } => (self.step, 0),
             Entry::Event(Event::Io(event)) => {
                 let name = match event_loop.watchers().borrow().get(event.token) {
                     Some(Watcher::Transport(_)) | None => None,
@@ -201,7 +203,7 @@ impl Recording {
                 };
                 (name.map_or(self.io, |name| self.recorder.name(RecordedActivity::Io, name)), 0)
             }
-            Entry::Event(_) => (self.step, 0),
+            Entry::Transport { .. } | Entry::Event(_) => (self.step, 0),
         }
     }
 
@@ -241,8 +243,8 @@ impl Loop {
         if let Ok(mut recording) = self.recording().try_borrow_mut()
             && let Some(recording) = recording.as_mut()
             // A task that schedules itself, as `sleep(0)` does, needs no arrow.
-            && (recording.creating || !recording.is_step(&function.bind(py)))
-            && let Some(task) = recording.stepped(&function.bind(py))
+            && (recording.creating || !recording.is_step(function.bind(py)))
+            && let Some(task) = recording.stepped(function.bind(py))
         {
             let subject = recording.task(&task).subject;
             let at = recording.last.1;

@@ -140,8 +140,8 @@ def _attach_with(process: int, script: str, prepared: str) -> None:
     while not os.path.exists(path):
         if time.monotonic() > end:
             raise NoAnswer(
-                f"process {process} did not let us in within {_PATIENCE:.0f} s: it does not use Ourio, or runs no Python"
-                f" code at the moment (its loop sleeps, or native code is at work): {prepared}"
+                f"process {process} did not let us in within {_PATIENCE:.0f} s: it does not use Ourio, or runs no"
+                f" Python code at the moment (its loop sleeps, or native code is at work): {prepared}"
             )
         time.sleep(0.05)
 
@@ -152,7 +152,9 @@ def tasks_text(answer: dict[str, Any]) -> str:
     for task in answer["tasks"]:
         rows.append((task["name"], _age(task["age"]), task["state"], _waits(task), _where(task)))
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    lines = ["  ".join([*(f"{cell:{width}}" for cell, width in zip(row, widths, strict=False)), row[4]]) for row in rows]
+    lines = [
+        "  ".join([*(f"{cell:{width}}" for cell, width in zip(row, widths, strict=False)), row[4]]) for row in rows
+    ]
     left = answer["total"] - len(answer["tasks"])
     return "\n".join(lines + ([f"and {left} more"] if left > 0 else []))
 

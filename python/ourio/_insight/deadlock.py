@@ -2,11 +2,11 @@
 
 The loop asks before it would sleep without an end: nothing is ready, no timer runs, no descriptor is watched. That is
 rare, so asking costs nothing that can be measured. What is left that could wake it is looked for: other threads, of
-Python or not, and handlers of signals. If there is nothing, the deadlock is *definite*. If there is, and for two seconds
-nothing of it has woken the loop, it is *probable*, and what could still do it is named.
+Python or not, and handlers of signals. If there is nothing, the deadlock is *definite*. If there is, and for two
+seconds nothing of it has woken the loop, it is *probable*, and what could still do it is named.
 
-Tasks that wait for each other in a circle are stuck even while others run. That takes a look at all tasks, so it is done
-every few seconds, from a thread, and only for who has asked for deadlocks explicitly.
+Tasks that wait for each other in a circle are stuck even while others run. That takes a look at all tasks, so it is
+done every few seconds, from a thread, and only for who has asked for deadlocks explicitly.
 """
 
 import asyncio
@@ -85,8 +85,8 @@ class Deadlock:
     """Tasks that cannot go on.
 
     Attributes:
-        grade: ``"definite"``: nothing can wake any task of the loop. ``"probable"``: something could, and has not for two
-            seconds. ``"circle"``: these tasks wait for each other, whatever the others do.
+        grade: ``"definite"``: nothing can wake any task of the loop. ``"probable"``: something could, and has not for
+            two seconds. ``"circle"``: these tasks wait for each other, whatever the others do.
         tasks: The tasks: all of the loop, or those of the circle in their order.
         could_wake: What could wake the loop, in words, if it is probable.
     """
@@ -280,7 +280,7 @@ def _handled_signals() -> list[int]:
 
 def _is_idle(frame: Any) -> bool:
     """Whether a thread is a pool's, and waits for its next job."""
-    if frame is None or frame.f_code is not pool._worker.__code__:  # type: ignore[attr-defined]
+    if frame is None or frame.f_code is not pool._worker.__code__:
         return False
     jobs = frame.f_locals.get("work_queue")
     return jobs is not None and jobs.empty()

@@ -25,10 +25,10 @@ from ourio._insight.watchdog import Stall, Watchdog
 from ourio._loop import EventLoop
 
 _REMEDIES = {
-    watchdog.PYTHON: "move the computation to a process (loop.run_in_executor with a ProcessPoolExecutor), or let others"
-    " run in between (await asyncio.sleep(0)).",
-    watchdog.CALL: "use the asynchronous call instead (asyncio.sleep, streams, an asyncio client), or run it in a thread:"
-    " await asyncio.to_thread(...).",
+    watchdog.PYTHON: "move the computation to a process (loop.run_in_executor with a ProcessPoolExecutor), or let"
+    " others run in between (await asyncio.sleep(0)).",
+    watchdog.CALL: "use the asynchronous call instead (asyncio.sleep, streams, an asyncio client), or run it in a"
+    " thread: await asyncio.to_thread(...).",
     watchdog.LOCK: "a lock of threading blocks the whole loop: use asyncio.Lock, or take it in a thread.",
     watchdog.GIL: "another thread keeps the interpreter's lock: move its work to another process.",
     watchdog.COLLECTION: "make fewer objects that live long and refer to each other, or gc.freeze() after the start.",
@@ -161,9 +161,7 @@ class Doctor:
         if not stall.over:
             # Its end tells all of it; a program that ends while it is blocked has none.
             return
-        remedy = _REMEDIES.get(stall.cause) or (
-            _NATIVE_KEEPS if "with the GIL" in stall.detail else _NATIVE_SHARES
-        )
+        remedy = _REMEDIES.get(stall.cause) or (_NATIVE_KEEPS if "with the GIL" in stall.detail else _NATIVE_SHARES)
         with self._changing:
             key = ("stall", stall.filename, stall.lineno)
             known = self._findings.get(key)
@@ -171,7 +169,9 @@ class Doctor:
         cause = stall.cause + (f" ({stall.detail})" if stall.detail else "")
         times = stall.repeated + 1
         who = f"task {stall.task!r}" if stall.task else "a callback"
-        text = f"the loop was blocked {_times(count + times)}, {seconds + stall.duration:.2f} s in all: {cause}, in {who}"
+        text = (
+            f"the loop was blocked {_times(count + times)}, {seconds + stall.duration:.2f} s in all: {cause}, in {who}"
+        )
         self._add(
             key,
             Finding(
@@ -216,7 +216,9 @@ class Doctor:
     def _see_forgotten(self, told: ForgottenAwait) -> None:
         text = f"coroutine {told.coroutine!r} was never awaited" + (f", in task {told.task!r}" if told.task else "")
         remedy = "await it, or make a task of it: asyncio.create_task(...)."
-        self._add(("forgotten", told.created_at, told.coroutine), _finding("forgotten await", text, told.created_at, remedy))
+        self._add(
+            ("forgotten", told.created_at, told.coroutine), _finding("forgotten await", text, told.created_at, remedy)
+        )
 
     def _see_shutdown(self, slow: SlowShutdown) -> None:
         place = next((place for _, place in slow.holders if place is not None), None)

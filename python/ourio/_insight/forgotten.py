@@ -1,8 +1,8 @@
 """Forgotten awaits: coroutines that were made and dropped, with the line that made them and its task.
 
-The interpreter warns of each when it drops it, through a function of the module ``warnings``. While somebody listens here
-that function is ours, and calls the interpreter's own. Where a coroutine was made is known if the interpreter was told to
-note it, which the loop does for its thread while somebody listens.
+The interpreter warns of each when it drops it, through a function of the module ``warnings``. While somebody listens
+here that function is ours, and calls the interpreter's own. Where a coroutine was made is known if the interpreter was
+told to note it, which the loop does for its thread while somebody listens.
 """
 
 import asyncio

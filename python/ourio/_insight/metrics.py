@@ -1,7 +1,7 @@
 """``Metrics``: what a loop has done, in numbers, and their way to OpenTelemetry.
 
-Counters run from the loop's start and never go back; a share or a rate over some time is the difference of two readings.
-Nothing is measured for them that the loop does not measure anyway.
+Counters run from the loop's start and never go back; a share or a rate over some time is the difference of two
+readings. Nothing is measured for them that the loop does not measure anyway.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """``Monitor``: shows the loops of this process to ``ourio top`` and the other commands, and to a browser.
 
 A native thread serves what the loops publish, whatever the interpreter does. What only Python objects know (tasks, what
-they wait for) is answered by a thread here, which needs the interpreter's lock; while native code keeps that, the answer
-says so.
+they wait for) is answered by a thread here, which needs the interpreter's lock; while native code keeps that, the
+answer says so.
 """
 
 import asyncio
@@ -74,7 +74,9 @@ class Monitor:
         return self._native.path
 
     @classmethod
-    def show(cls, loop: EventLoop, *, http: str | None = None, tasks: bool = False, threshold: float = 0.1) -> "Monitor":
+    def show(
+        cls, loop: EventLoop, *, http: str | None = None, tasks: bool = False, threshold: float = 0.1
+    ) -> "Monitor":
         """Show a loop, until it is closed. The monitor is started with the first and stopped with the last one.
 
         Args:
@@ -134,7 +136,9 @@ class Monitor:
 
     def _see_stall(self, stall: Stall) -> None:
         stack = "".join(stall.stack.format())
-        self._note("stall", str(stall), f"{stall}\n\n{stack}", cause=stall.cause, duration=stall.duration, over=stall.over)
+        self._note(
+            "stall", str(stall), f"{stall}\n\n{stack}", cause=stall.cause, duration=stall.duration, over=stall.over
+        )
 
     def _see_deadlock(self, deadlock: Deadlock) -> None:
         self._note("deadlock", str(deadlock), grade=deadlock.grade)

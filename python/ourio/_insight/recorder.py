@@ -30,8 +30,8 @@ class FlightRecorder:
         loop: The loop.
         capacity: How many records are kept, 24 bytes each.
         on_close: A file that the trace is written to when the loop is closed; ``None`` writes none.
-        on_stall: A folder that a trace is written to at each stall that a watchdog of the loop reports, at most every ten
-            seconds; ``None`` writes none.
+        on_stall: A folder that a trace is written to at each stall that a watchdog of the loop reports, at most every
+            ten seconds; ``None`` writes none.
 
     Raises:
         ValueError: ``capacity`` is not positive.

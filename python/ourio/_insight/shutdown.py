@@ -116,9 +116,9 @@ def _holders(loop: EventLoop) -> tuple[tuple[str, Place | None], ...]:
             frame: Any = frames.get(thread.ident or 0)
             innermost, is_pool = frame, False
             while frame is not None:
-                is_pool = is_pool or frame.f_code is pool._worker.__code__  # type: ignore[attr-defined]
+                is_pool = is_pool or frame.f_code is pool._worker.__code__
                 frame = frame.f_back
-            if is_pool and innermost.f_code is not pool._worker.__code__:  # type: ignore[attr-defined]
+            if is_pool and innermost.f_code is not pool._worker.__code__:
                 found.append((f"a job in thread {thread.name!r}", _own_place(innermost)))
     return tuple(sorted(found, key=lambda one: one[0]))
 

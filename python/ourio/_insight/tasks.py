@@ -271,11 +271,11 @@ class TaskBook:
         return True
 
     def _tell_lost(self, task: "asyncio.Task[Any]", note: _Note, now: float) -> None:
-        exception = task._exception  # type: ignore[attr-defined]
+        exception = task._exception
         lost = LostException(
             task.get_name(),
             repr(exception),
-            waits.own_place(exception.__traceback__),
+            waits.own_place(exception.__traceback__ if exception is not None else None),
             note.site.place,
             now - (note.failed or now),
         )

@@ -37,6 +37,7 @@ _CHAIN_MAX = 500
 # So many of a group's tasks are followed.
 _MEMBERS_MAX = 1000
 
+_SUSPENDED = (CoroutineType, GeneratorType, AsyncGeneratorType)
 _SYNCHRONISERS = (locks.Lock, locks.Event, locks.Condition, locks.Semaphore, locks.Barrier, queues.Queue)
 _EXITS = ("__aexit__", "__exit__")
 _WAITS_WITH_TIMEOUT = {asyncio.wait_for.__code__, tasks._wait.__code__}  # type: ignore[attr-defined]
@@ -213,7 +214,7 @@ def _name(code: CodeType) -> str:
 
 def _chain(awaitable: Any) -> Iterator[Any]:
     """A coroutine, what it awaits, what that awaits, and so on, the innermost last."""
-    seen = set()
+    seen: set[int] = set()
     while awaitable is not None and id(awaitable) not in seen and len(seen) < _CHAIN_MAX:
         seen.add(id(awaitable))
         yield awaitable
@@ -231,7 +232,7 @@ def _awaited_by(awaitable: Any) -> Any:
     if isinstance(awaitable, asyncio.Future) or type(awaitable).__module__ != "builtins":
         return getattr(awaitable, "cr_await", None) if type(awaitable).__name__ == "coro" else None
     # The wrappers of `async for`, `anext` and `await` are known to the garbage collector only.
-    return next((one for one in gc.get_referents(awaitable) if isinstance(one, (CoroutineType, GeneratorType, AsyncGeneratorType))), None)
+    return next((one for one in gc.get_referents(awaitable) if isinstance(one, _SUSPENDED)), None)
 
 
 def _frame(link: Any) -> FrameType | None:
@@ -255,7 +256,7 @@ def _frames(coroutine: Any) -> Iterator[FrameType]:
 
 def _entered(link: Any) -> Iterator[Any]:
     """The context managers of ours and of libraries whose ``with`` block a suspended frame is in."""
-    if not isinstance(link, (CoroutineType, GeneratorType, AsyncGeneratorType)):
+    if not isinstance(link, _SUSPENDED):
         return
     found = []
     exits = False
