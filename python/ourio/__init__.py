@@ -12,7 +12,7 @@ from ourio import _ourio
 _ourio._check_interpreter()
 
 from ourio._insight.deadlock import Deadlock, DeadlockError, StuckTask  # noqa: E402
-from ourio._insight.metrics import Connections, Metrics, export_metrics  # noqa: E402
+from ourio._insight.metrics import Metrics, export_metrics  # noqa: E402
 from ourio._insight.recorder import FlightRecorder  # noqa: E402
 from ourio._insight.watchdog import Stall, Watchdog  # noqa: E402
 from ourio._loop import EventLoop  # noqa: E402
@@ -20,7 +20,6 @@ from ourio._ourio import __version__  # noqa: E402
 from ourio._runner import new_event_loop, run  # noqa: E402
 
 __all__ = [
-    "Connections",
     "Deadlock",
     "DeadlockError",
     "EventLoop",

@@ -47,7 +47,9 @@ def test_wrong_calls_are_explained():
 
 
 def test_the_public_names_are_the_documented_ones():
-    expected = {"EventLoop", "Stall", "Watchdog", "__version__", "new_event_loop", "run"}
+    expected = {"EventLoop", "__version__", "new_event_loop", "run"}
+    expected |= {"Deadlock", "DeadlockError", "StuckTask", "Stall", "Watchdog"}
+    expected |= {"FlightRecorder", "Metrics", "export_metrics"}
     if sys.version_info < (3, 16):
         expected |= {"EventLoopPolicy", "install"}
     assert set(ourio.__all__) == expected

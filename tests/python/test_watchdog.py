@@ -303,26 +303,3 @@ def test_a_forked_process_has_no_watch_and_ends_well():
         os._exit(0 if ended else 1)
     assert os.waitpid(child, 0)[1] == 0
     loop.close()
-
-
-@pytest.mark.timeout(900)
-def test_many_short_stalls_break_nothing():
-    async def main():
-        stop = threading.Event()
-
-        def stranger():
-            while not stop.is_set():
-                thread = threading.Thread(target=gc.collect)
-                thread.start()
-                thread.join()
-
-        strangers = threading.Thread(target=stranger)
-        strangers.start()
-        for turn in range(int(os.environ.get("OURIO_STALLS", "300"))):
-            time.sleep(0.002 if turn % 2 else 0.003)
-            await asyncio.sleep(0)
-        stop.set()
-        strangers.join()
-
-    stalls = watch(main, 0.001)
-    assert stalls

@@ -99,6 +99,14 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Test the monitor's dashboard in headless Chromium; with --pictures, take those of docs/insight.md anew.
+    Dashboard {
+        #[command(flatten)]
+        python: PythonChoice,
+        /// Write docs/images.
+        #[arg(long)]
+        pictures: bool,
+    },
     /// Build the documentation of the Rust crates; a warning is an error.
     Docs {
         /// Show it in a browser.
@@ -183,6 +191,12 @@ fn run(command: Command) -> Result<()> {
             name.map_or_else(|| SoakName::value_variants().to_vec(), |name| vec![name])
                 .into_iter()
                 .try_for_each(|name| shell::python(&environment, name.script()).args(&arguments).run())
+        }
+        Command::Dashboard { python, pictures } => {
+            let python = python.python.as_deref();
+            let environment = Environment::apart(python, "browser", "tests/browser/requirements.txt")?;
+            let step = shell::python(&environment, "tests/browser/dashboard.py");
+            step.args(pictures.then_some("--pictures")).run()
         }
         Command::Lint => lint::run(),
         Command::Tidy => tidy::run(),

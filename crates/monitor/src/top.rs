@@ -198,7 +198,7 @@ impl View {
                 text(task, "name"),
                 task["age"].as_f64().map_or_else(|| "-".to_owned(), age),
                 state,
-                text(task, "waits_for"),
+                waits_for(task),
                 where_is(task),
             ])
             .style(Style::new().fg(colour))
@@ -259,7 +259,7 @@ fn branch(
         "{}{mark}{}: {}, {}",
         "  ".repeat(depth),
         text("name"),
-        text("waits_for"),
+        waits_for(task),
         where_is(task)
     ));
     for other in waiting.get(&id).into_iter().flatten() {
@@ -320,6 +320,15 @@ fn note_line(note: &Value) -> Line<'static> {
     let text = note["content"]["text"].as_str().unwrap_or_default();
     let first = text.lines().next().unwrap_or_default().to_owned();
     Line::from(vec![Span::from(format!("{kind:9} ")).bold().fg(Color::Red), Span::from(first)])
+}
+
+/// What a task waits for, and who holds it.
+fn waits_for(task: &Value) -> String {
+    let text = task["waits_for"].as_str().unwrap_or_default();
+    match list(task, "holders") {
+        [holder, ..] if task["is_held"] == true => format!("{text} held by {holder}"),
+        _ => text.to_owned(),
+    }
 }
 
 fn where_is(task: &Value) -> String {
@@ -444,7 +453,7 @@ mod tests {
             "connections": [{"open": 8}]}], "notes": [{"kind": "stall", "content": {"text": "is blocked by it"}}]}"#;
         let tasks = r#"{"total": 2, "tasks": [{"id": 1, "name": "holder", "age": 3.0, "state": "waiting", "waits_for":
             "a timer", "held_by": [], "file": "/a/b.py", "line": 5, "function": "f"}, {"id": 2, "name": "waiter", "age":
-            90.0, "state": "waiting", "waits_for": "a lock", "held_by": [1], "file": null, "line": null}]}"#;
+            90.0, "state": "waiting", "waits_for": "a lock", "held_by": [1], "is_held": true, "holders": ["holder"], "file": null, "line": null}]}"#;
         Ok(View { state: parse(state)?, tasks: parse(tasks)?, ..View::default() })
     }
 
@@ -469,7 +478,7 @@ mod tests {
         let mut view = view()?;
         view.shows_tree = true;
         let text = screen(&view);
-        assert!(text.contains("└ waiter: a lock"), "{text}");
+        assert!(text.contains("└ waiter: a lock held by \"holder\""), "{text}");
         view.tasks["tasks"][0]["held_by"] = serde_json::json!([2]);
         assert!(screen(&view).contains("holder"));
         Ok(())

@@ -41,7 +41,7 @@ function chart(parent, title, colour, format, range) {
   const plot = new uPlot({
     width: Math.max(200, box.clientWidth), height: 130, legend: { show: false }, cursor: { y: false },
     scales: { x: { time: true }, y: { range } },
-    axes: [{ ...axis, size: 30 }, { ...axis, size: 70, values: (_, ticks) => ticks.map(format) }],
+    axes: [{ ...axis, size: 44 }, { ...axis, size: 70, values: (_, ticks) => ticks.map(format) }],
     series: [{}, { stroke: style(colour), width: 1.5, fill: style(colour) + "22", points: { show: false } }],
   }, [[], []], box);
   new ResizeObserver(() => plot.setSize({ width: Math.max(200, box.clientWidth), height: 130 })).observe(box);
@@ -116,6 +116,8 @@ let key = "age";
 let ascending = false;
 let tree = false;
 
+const waits = (task) => task.is_held && task.holders.length
+  ? `${task.waits_for} held by ${task.holders.slice(0, 3).join(", ")}` : task.waits_for;
 const place = (task) => task.file ? `${task.file.split("/").pop()}:${task.line} ${task.function}` : "-";
 
 function row(task) {
@@ -124,13 +126,13 @@ function row(task) {
   at.title = task.file || "";
   const name = make("td", task.name);
   name.title = task.created ? `created at ${task.created}` : "";
-  made.append(name, make("td", seconds(task.age)), make("td", task.state), make("td", task.waits_for), at);
+  made.append(name, make("td", seconds(task.age)), make("td", task.state), make("td", waits(task)), at);
   return made;
 }
 
 function branch(task, waiting, seen) {
   const item = make("li");
-  item.append(make("b", task.name), make("span", ` ${task.waits_for} `), make("span", place(task), "soft"));
+  item.append(make("b", task.name), make("span", ` ${waits(task)} `), make("span", place(task), "soft"));
   seen.add(task.id);
   const others = (waiting.get(task.id) || []).filter((other) => !seen.has(other.id));
   if (others.length) {
@@ -143,7 +145,7 @@ function branch(task, waiting, seen) {
 
 function showTasks() {
   const wanted = element("search").value.toLowerCase();
-  const text = (task) => `${task.name} ${task.waits_for} ${task.coroutine} ${place(task)}`.toLowerCase();
+  const text = (task) => `${task.name} ${waits(task)} ${task.coroutine} ${place(task)}`.toLowerCase();
   const found = tasks.filter((task) => !wanted || text(task).includes(wanted));
   element("tasks").hidden = tree;
   element("tree").hidden = !tree;
@@ -158,7 +160,7 @@ function showTasks() {
     element("tree").replaceChildren(list);
     return;
   }
-  const value = (task) => key === "place" ? place(task) : task[key];
+  const value = (task) => key === "place" ? place(task) : key === "waits_for" ? waits(task) : task[key];
   found.sort((one, other) => {
     const [a, b] = [value(one), value(other)];
     const order = typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b));
