@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import ourio
+from ourio import _runner
 
 
 def run_program(arguments: list[str]) -> int:
@@ -112,9 +113,13 @@ def _run(arguments: list[str]) -> int:
     if options.monitor_http:
         os.environ["OURIO_MONITOR_HTTP"] = options.monitor_http
     if options.trace:
-        # Found out before the program has run for an hour.
-        with open(options.trace, "wb"):
-            os.environ["OURIO_TRACE"] = os.path.abspath(options.trace)
+        try:
+            # Found out before the program has run for an hour.
+            with open(options.trace, "wb"):
+                _runner.trace = Path(options.trace).resolve()
+        except OSError as error:
+            print(f"ourio run: {error}", file=sys.stderr)
+            return 2
     program()
     return 0
 

@@ -1,8 +1,10 @@
 """Starting programs: ``run`` and ``new_event_loop``."""
 
 import asyncio
+import itertools
 import os
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from ourio._insight.deadlock import CHOICES, DeadlockWatch, OnDeadlock
@@ -13,6 +15,9 @@ _T = TypeVar("_T")
 
 #: Called with every loop that is made, while something watches the whole program.
 attach: Callable[[EventLoop], object] | None = None
+#: Where what each loop does is written to, if that was asked for; of the second one with a number, and so on.
+trace: Path | None = None
+_traces = itertools.count()
 
 
 def new_event_loop() -> EventLoop:
@@ -97,11 +102,12 @@ def _watched(
         threshold = _threshold(watchdog)
         if threshold is not None:
             Watchdog(loop, threshold).start()
-        trace = os.environ.get("OURIO_TRACE")
-        if trace:
+        if trace is not None:
             from ourio._insight.recorder import FlightRecorder
 
-            FlightRecorder(loop, on_close=trace).start()
+            number = next(_traces)
+            file = trace if number == 0 else trace.with_stem(f"{trace.stem}-{number + 1}")
+            FlightRecorder(loop, on_close=file).start()
         shown = _monitored(monitor)
         if shown:
             from ourio._insight.monitor import Monitor

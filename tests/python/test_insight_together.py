@@ -123,7 +123,9 @@ def test_a_program_ends_as_it_would_with_everything_on(name, tmp_path):
     )
     own = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)}
     for _ in range(max(2, STALLS // 500)):
-        done = subprocess.run([sys.executable, script], capture_output=True, text=True, env=own, check=False, timeout=30)
+        done = subprocess.run(
+            [sys.executable, script], capture_output=True, text=True, env=own, check=False, timeout=30
+        )
         assert done.returncode == 3, done
         lines = [line for line in done.stderr.splitlines() if "event loop" not in line]
         assert not lines, done.stderr

@@ -129,6 +129,32 @@ def test_the_commands_tell_what_a_process_does(tmp_path):
     assert "no program is monitored" in complaint
 
 
+def test_a_process_is_traced_for_some_time_and_no_longer(tmp_path):
+    with service(tmp_path, "--monitor") as process:
+        file = tmp_path / "one.pftrace"
+        process.stdin.write("await_me = [asyncio.create_task(asyncio.sleep(0.1)) for _ in range(5)]\n")
+        process.stdin.flush()
+        status, text, complaint = command("trace", "-s", "0.5", "-o", str(file))
+        assert (status, text) == (0, f"{file}: loop MainThread\n"), complaint
+        assert b"event loop MainThread" in file.read_bytes()
+        process.stdin.write("assert not asyncio.get_running_loop()._is_recording\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "done\n"
+        assert process.stdout.readline() == "done\n"
+
+
+def test_a_program_is_traced_from_its_start_to_its_end(tmp_path):
+    script = tmp_path / "twice.py"
+    script.write_text("import asyncio, ourio\nfor _ in range(2): ourio.run(asyncio.sleep(0))\n")
+    file = tmp_path / "whole.pftrace"
+    assert command("run", "--trace", str(file), str(script))[0] == 0
+    assert b"sleep" in file.read_bytes()
+    assert b"sleep" in (tmp_path / "whole-2.pftrace").read_bytes()
+    status, _, complaint = command("run", "--trace", str(tmp_path / "no" / "where"), str(script))
+    assert status == 2
+    assert "No such file" in complaint
+
+
 def test_the_socket_is_this_users_alone_and_goes_with_the_loop(tmp_path):
     async def main():
         path = Monitor.current.path
@@ -213,6 +239,7 @@ def test_a_browser_needs_the_token_the_address_and_its_own_origin(tmp_path):
         for path in ("/../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "//etc/passwd", "/dashboard.js/..", "/api"):
             assert request(address, port, path, Cookie=cookie)[0] == 404, path
         assert request(address, port, "/dashboard.js", Cookie=cookie)[0] == 200
+        assert request(address, port, "/api/trace?do=start", Cookie=cookie)[0] == 403
 
 
 def test_an_oversized_and_a_slow_request_end_without_harm(tmp_path):

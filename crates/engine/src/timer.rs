@@ -66,7 +66,6 @@ impl Key {
     }
 
     #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "the upper half of it")]
     const fn deadline(self) -> Time {
         Time::from_nanos((self.0 >> 64) as u64)
     }
@@ -351,7 +350,8 @@ mod tests {
         for number in 0..12u64 {
             timers.insert(Time::from_nanos(number % 2), number);
         }
-        let order: Vec<_> = std::iter::from_fn(|| timers.pop_due(Time::NEVER)).map(|(_, number)| number).collect();
+        let order: Vec<_> =
+            std::iter::from_fn(|| timers.pop_due(Time::NEVER)).map(|(_, number)| number).collect();
         assert_eq!(order, [0, 2, 4, 6, 8, 10, 1, 3, 5, 7, 9, 11]);
     }
 

@@ -264,7 +264,14 @@ fn refusal(visitor: &Visitor, request: &Request<Incoming>) -> Option<Answer> {
         return Some(text(StatusCode::PAYLOAD_TOO_LARGE, "a request has no body here"));
     }
     let Visitor::Remote { address, token } = visitor else { return None };
-    let refusal = access::check(request.headers(), request.uri().query(), *address, token).err()?;
+    let refusal = match access::check(request.headers(), request.uri().query(), *address, token) {
+        // Recording costs the program something: a browser only looks.
+        Ok(()) if request.uri().path() == "/api/trace" => {
+            return Some(text(StatusCode::FORBIDDEN, "traces are for the local socket"));
+        }
+        Ok(()) => return None,
+        Err(refusal) => refusal,
+    };
     Some(match refusal {
         Refusal::Host => text(StatusCode::MISDIRECTED_REQUEST, "this is not where it was sent to"),
         Refusal::Origin => text(StatusCode::FORBIDDEN, "another origin may not ask"),

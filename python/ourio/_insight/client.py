@@ -137,13 +137,20 @@ def _attach_with(process: int, script: str, prepared: str) -> None:
         ) from None
     path = _ourio._socket_of(process)
     end = time.monotonic() + _PATIENCE
-    while not os.path.exists(path):
+    while not (os.path.exists(path) and _shows_loops(path)):
         if time.monotonic() > end:
             raise NoAnswer(
                 f"process {process} did not let us in within {_PATIENCE:.0f} s: it does not use Ourio, or runs no"
                 f" Python code at the moment (its loop sleeps, or native code is at work): {prepared}"
             )
         time.sleep(0.05)
+
+
+def _shows_loops(path: str) -> bool:
+    try:
+        return bool(ask(path, "/api/state")["loops"])
+    except NoAnswer:
+        return False
 
 
 def tasks_text(answer: dict[str, Any]) -> str:

@@ -144,7 +144,10 @@ class DeadlockWatch:
         #: Called with each deadlock that is reported.
         self.listeners: tuple[Callable[[Deadlock], object], ...] = () if on_deadlock is None else (on_deadlock,)
         self._logs = logs
+        # The turn, and the tasks, of what was told last: a signal that nobody handles wakes the loop, and changes
+        # nothing.
         self._told_at: int | None = None
+        self._told_tasks: frozenset[int] = frozenset()
         # Seen at the last look, and told.
         self._circles: set[frozenset[int]] = set()
         self._told_circles: set[frozenset[int]] = set()
@@ -184,10 +187,11 @@ class DeadlockWatch:
         if loop is None or (threading.active_count() > 1 and self._action is None) or could_wake():
             return
         pending = asyncio.all_tasks(loop)
-        if not pending or self._told_at == loop._beat():
+        stuck = frozenset(map(id, pending))
+        if not pending or (stuck == self._told_tasks and self._action != "raise"):
             return
         deadlock = Deadlock("definite", _stuck(pending))
-        self._told_at = loop._beat()
+        self._told_at, self._told_tasks = loop._beat(), stuck
         if self._action != "raise":
             self._tell(deadlock)
             return
@@ -214,12 +218,13 @@ class DeadlockWatch:
 
     def _look_at_sleeper(self, loop: EventLoop, beat: int) -> None:
         pending = asyncio.all_tasks(loop)
-        if not pending or {waits.wait_of(task).kind for task in pending} - _INNER:
+        stuck = frozenset(map(id, pending))
+        if not pending or stuck == self._told_tasks or {waits.wait_of(task).kind for task in pending} - _INNER:
             return
         wakers = could_wake(loop)
         deadlock = Deadlock("probable", _stuck(pending), tuple(wakers))
         if wakers and loop._beat() == beat:
-            self._told_at = beat
+            self._told_at, self._told_tasks = beat, stuck
             self._tell(deadlock)
 
     def _look_for_circles(self, loop: EventLoop) -> None:

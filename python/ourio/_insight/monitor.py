@@ -115,6 +115,9 @@ class Monitor:
         self._native.add(loop, name)
 
     def _remove(self, name: str) -> None:
+        if self._process != os.getpid():
+            # A forked process has none of its threads, and perhaps a lock of theirs.
+            return
         with self._changing:
             self._native.remove(name)
             self._loops.pop(name, None)
@@ -152,6 +155,8 @@ class Monitor:
         self._note("flood", str(flood))
 
     def _note(self, kind: str, text: str, details: str | None = None, **more: Any) -> None:
+        if self._process != os.getpid():
+            return
         self._native.note(kind, json.dumps({"time": time.time(), "text": text, "details": details or text, **more}))
 
     # -- what is asked ---------------------------------------------------------------------------------

@@ -50,6 +50,7 @@ class FlightRecorder:
         self._loop = weakref.ref(loop)
         self._capacity = capacity
         self._on_close, self._on_stall = on_close, on_stall
+        self._process = os.getpid()
         self._stalled_at = -_REPEAT
         self._collecting_since = 0.0
 
@@ -79,7 +80,8 @@ class FlightRecorder:
             return
         loop._watchdogs = tuple(other for other in loop._watchdogs if other is not self)
         try:
-            if self._on_close is not None:
+            # The file is the process's own, not that of one that was forked.
+            if self._on_close is not None and self._process == os.getpid():
                 self.write(self._on_close)
         finally:
             loop._stop_recording()

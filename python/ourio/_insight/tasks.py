@@ -174,7 +174,12 @@ class TaskBook:
 
     def note(self, task: "asyncio.Task[Any]") -> None:
         """Note a task, which the caller's caller's line has made."""
-        code, line = self._line()
+        try:
+            code, line = self._line()
+            reference = weakref.ref(task)
+        except (ValueError, TypeError):
+            # No Python code has called, or a task factory has made something that is no task.
+            return
         site = self._sites.get((code, line))
         if site is None:
             if len(self._sites) < _SITES_MAX:
@@ -183,7 +188,7 @@ class TaskBook:
             else:
                 site = self._sites.setdefault((_elsewhere.__code__, 0), Site(_ELSEWHERE))
         site.created += 1
-        self._new.append(_Note(weakref.ref(task), id(task), site, time.monotonic()))
+        self._new.append(_Note(reference, id(task), site, time.monotonic()))
 
     def _line(self) -> tuple[CodeType, int]:
         """The innermost line of the program's own code that runs; of any code if there is none."""
