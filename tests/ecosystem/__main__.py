@@ -23,6 +23,16 @@ PROGRAMS = ROOT / "examples/programs"
 LIMIT = 240
 # Which servers a program talks to.
 NEEDS = {"asyncpg_queries": ["postgres"], "redis_client": ["redis"], "sqlalchemy_orm": ["postgres"]}
+# What asyncio, or insight (with OURIO_DEADLOCK=report and OURIO_MONITOR=tasks), says of a program that is not well.
+COMPLAINTS = (
+    "never retrieved",
+    "was never awaited",
+    "Exception in callback",
+    "Task was destroyed",
+    "deadlock (",
+    "nobody has asked for it",
+    "tasks of one line are alive",
+)
 LAST_LINE = re.compile(r"^(\d+) checks on (\S+)$")
 
 
@@ -49,7 +59,7 @@ def run_program(name, loop, environment, keep):
     expected = "ourio" if loop == "ourio" else "asyncio"
     if not last[2].startswith(expected):
         raise RuntimeError(f"it ran on {last[2]}, not on {expected}")
-    for complaint in ("never retrieved", "was never awaited", "Exception in callback", "Task was destroyed"):
+    for complaint in COMPLAINTS:
         if complaint in done.stderr:
             raise RuntimeError(f"it complains:\n{done.stderr[-4000:]}")
     return int(last[1])

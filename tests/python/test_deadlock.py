@@ -330,6 +330,27 @@ def test_threads_of_a_pool_that_wait_for_work_wake_nobody():
         ourio.run(main(), on_deadlock="raise")
 
 
+def test_jobs_of_an_executor_are_never_taken_for_a_deadlock():
+    async def main():
+        loop = asyncio.get_running_loop()
+        for _ in range(1000):
+            await loop.run_in_executor(None, int)
+            await asyncio.gather(*(loop.run_in_executor(None, int) for _ in range(3)))
+
+    ourio.run(main(), on_deadlock="raise")
+
+
+def test_what_a_thread_sends_before_it_ends_is_never_taken_for_a_deadlock():
+    async def main():
+        loop = asyncio.get_running_loop()
+        for _ in range(300):
+            event = asyncio.Event()
+            threading.Thread(target=loop.call_soon_threadsafe, args=(event.set,)).start()
+            await event.wait()
+
+    ourio.run(main(), on_deadlock="raise")
+
+
 def test_a_thread_that_is_not_pythons_could_wake_the_loop(monkeypatch):
     monkeypatch.setattr(insight, "_foreign_threads", lambda _known: ["grpc_global_tim"])
     assert insight.could_wake() == ["a thread that is not Python's (grpc_global_tim)"]

@@ -104,6 +104,16 @@ impl Distribution {
         Duration::MAX
     }
 
+    /// The sum of them, to a quarter upwards.
+    pub fn total(&self) -> Duration {
+        let sum = self
+            .buckets
+            .iter()
+            .enumerate()
+            .fold(0u64, |sum, (place, count)| sum.saturating_add(count.saturating_mul(end(place))));
+        Duration::from_nanos(sum)
+    }
+
     /// How many do not exceed a duration, by whole buckets.
     pub fn up_to(&self, duration: Duration) -> u64 {
         let limit = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
@@ -172,5 +182,7 @@ mod tests {
         assert_eq!(before.quantile(0.0), before.quantile(1.0));
         assert_eq!(Histogram::default().read().quantile(0.5), Duration::ZERO);
         assert!(since.up_to(Duration::from_millis(25)) >= 18);
+        let total = since.total();
+        assert!(total >= Duration::from_millis(5050) && total < Duration::from_millis(6313), "{total:?}");
     }
 }

@@ -193,6 +193,8 @@ pub fn prometheus(loops: &[(LoopView, Option<Duration>)]) -> String {
             }
             let count = distribution.count().to_string();
             rows.push((format!("_bucket{{loop=\"{name}\",le=\"+Inf\"}}"), count.clone()));
+            let total = distribution.total().as_secs_f64().to_string();
+            rows.push((format!("_sum{{loop=\"{name}\"}}"), total));
             rows.push((format!("_count{{loop=\"{name}\"}}"), count));
         }
         family(name, "histogram", help, rows);

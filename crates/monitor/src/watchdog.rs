@@ -38,6 +38,21 @@ pub struct Stall {
     pub states: Vec<ThreadState>,
     /// When it was seen to be so.
     pub seen: Instant,
+    /// Since when it waits to be asked for: what was seen since has only been added to that.
+    pub told: Instant,
+}
+
+impl Stall {
+    /// The same, seen now.
+    fn at(self, is_over: bool) -> Self {
+        let now = Instant::now();
+        Self { is_over, seen: now, told: now, ..self }
+    }
+
+    /// How long it has taken: until it was seen to be over, or until now.
+    pub fn duration(&self) -> Duration {
+        if self.is_over { self.blocked } else { self.blocked + self.seen.elapsed() }
+    }
 }
 
 /// Watches one loop for as long as it lives.
@@ -141,8 +156,11 @@ impl Shared {
 }
 
 impl State {
-    fn add(&mut self, news: Stall, rope: &mut PipeWriter) {
+    fn add(&mut self, mut news: Stall, rope: &mut PipeWriter) {
         let is_first = self.news.is_empty();
+        if let Some(known) = self.news.iter().find(|known| known.beat == news.beat) {
+            news.told = known.told;
+        }
         self.news.retain(|known| known.beat != news.beat);
         if self.news.len() >= NEWS_MAX {
             self.news.remove(0);
@@ -192,7 +210,7 @@ impl Watch {
         }
         // What is not over is told as far as it was seen: nobody looks any more.
         if let Some(stall) = self.stall.take() {
-            state.add(Stall { is_over: true, ..stall }, &mut rope);
+            state.add(Stall { is_over: true, told: Instant::now(), ..stall }, &mut rope);
         }
     }
 
@@ -204,7 +222,7 @@ impl Watch {
             self.beat = beat.number();
             self.since = Instant::now();
             self.before = None;
-            return self.stall.take().map(|stall| Stall { is_over: true, seen: Instant::now(), ..stall });
+            return self.stall.take().map(|stall| stall.at(true));
         }
         let blocked = self.since.elapsed();
         let Some(stall) = &mut self.stall else {
@@ -216,7 +234,8 @@ impl Watch {
                 return None;
             }
             let states = self.before.into_iter().chain(read(&self.pulse)).collect();
-            let stall = Stall { beat: self.beat, blocked, is_over: false, states, seen: Instant::now() };
+            let now = Instant::now();
+            let stall = Stall { beat: self.beat, blocked, is_over: false, states, seen: now, told: now };
             self.stall = Some(stall.clone());
             return Some(stall);
         };
@@ -228,6 +247,6 @@ impl Watch {
             return None;
         }
         stall.states.extend(read(&self.pulse));
-        Some(stall.clone())
+        Some(stall.clone().at(false))
     }
 }

@@ -95,7 +95,7 @@ impl Loop {
 
     pub(crate) fn update_instrumented(&self) {
         let records = self.state.recording.try_borrow().map_or(true, |recording| recording.is_some());
-        self.state.instrumented.set(self.state.debug.get() || records);
+        self.state.instrumented.set(self.state.debug.get() || self.state.tracks_tasks.get() || records);
     }
 
     pub(crate) fn recording(&self) -> &RefCell<Option<Recording>> {
@@ -284,6 +284,7 @@ impl Loop {
     #[setter(_tracks_tasks)]
     fn set_tracks_tasks(&self, tracks: bool) {
         self.state.tracks_tasks.set(tracks);
+        self.update_instrumented();
     }
 
     #[getter]
@@ -300,6 +301,11 @@ impl Loop {
     /// The number of the loop's turn, with whether it sleeps in the lowest bit: the same for as long as that goes on.
     fn _beat(&self) -> u64 {
         self.state.engine.borrow().pulse().beat().number()
+    }
+
+    /// Whether nothing is ready, has arrived or waits for its time, and no descriptor is watched.
+    fn _is_out_of_work(&self) -> bool {
+        self.state.engine.borrow().is_out_of_work()
     }
 
     /// Whether the loop sleeps, and nothing of its own would wake it.

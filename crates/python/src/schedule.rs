@@ -14,6 +14,7 @@ use std::sync::OnceLock;
 use ourio_engine::Time;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::ffi;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
@@ -238,7 +239,6 @@ fn create_task(py: Python<'_>, slf: &Bound<'_, Loop>, args: Args<'_>) -> PyResul
     this.check_closed()?;
     let plain = args.len() == 1
         && !this.is_debug()
-        && !this.tracks_tasks()
         && this.task_factory().borrow().is_none()
         && runs_here(this)
         && args.keywords(py).all(|(_, value)| value.bind(py).is_none());
@@ -253,7 +253,13 @@ fn create_task(py: Python<'_>, slf: &Bound<'_, Loop>, args: Args<'_>) -> PyResul
             this.record_creation(true);
             let task = known()?.task.call1(py, &coroutine);
             this.record_creation(false);
-            return task;
+            let task = task?;
+            if this.tracks_tasks() {
+                // Two frames: those of `note` itself.
+                let book = slf.getattr(intern!(py, "_task_book"))?;
+                book.call_method1(intern!(py, "note"), (task.bind(py), 2))?;
+            }
+            return Ok(task);
         }
     }
     let positional = args.tuple_from(py, 0)?;

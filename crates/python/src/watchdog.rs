@@ -60,15 +60,15 @@ impl StallWatch {
     }
 
     /// The stalls that have begun, gone on or ended: the turn's number, seconds so far, whether it is over, seconds since
-    /// that was seen, and the states of the thread meanwhile.
+    /// there has been news of it that nobody asked for, and the states of the thread meanwhile.
     fn news(&self) -> Vec<(u64, f64, bool, f64, Vec<State>)> {
         let told = |stall: Stall| {
             let states = stall.states.iter().map(state).collect();
             (
                 stall.beat,
-                stall.blocked.as_secs_f64(),
+                stall.duration().as_secs_f64(),
                 stall.is_over,
-                stall.seen.elapsed().as_secs_f64(),
+                stall.told.elapsed().as_secs_f64(),
                 states,
             )
         };

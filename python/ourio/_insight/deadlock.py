@@ -148,6 +148,8 @@ class DeadlockWatch:
         # nothing.
         self._told_at: int | None = None
         self._told_tasks: frozenset[int] = frozenset()
+        # A definite deadlock that the watch's thread has found, for the loop's to raise.
+        self._verdict: Deadlock | None = None
         # Seen at the last look, and told.
         self._circles: set[frozenset[int]] = set()
         self._told_circles: set[frozenset[int]] = set()
@@ -183,8 +185,10 @@ class DeadlockWatch:
             DeadlockError: There is a definite deadlock, and it is to be raised.
         """
         loop = self._loop()
-        # A pool's threads, and the main one beside a loop's, are the usual case: then there is nothing to find out now.
-        if loop is None or (threading.active_count() > 1 and self._action is None) or could_wake():
+        verdict, self._verdict = self._verdict, None
+        # What another thread sends is seen by the last question, as a thread that is gone has sent it before. One of a
+        # pool may have a job in its hands where nobody sees it: then the watch's thread looks again, after a while.
+        if loop is None or (verdict is None and _has_others()) or could_wake() or not loop._is_out_of_work():
             return
         pending = asyncio.all_tasks(loop)
         stuck = frozenset(map(id, pending))
@@ -219,13 +223,20 @@ class DeadlockWatch:
     def _look_at_sleeper(self, loop: EventLoop, beat: int) -> None:
         pending = asyncio.all_tasks(loop)
         stuck = frozenset(map(id, pending))
-        if not pending or stuck == self._told_tasks or {waits.wait_of(task).kind for task in pending} - _INNER:
-            return
         wakers = could_wake(loop)
-        deadlock = Deadlock("probable", _stuck(pending), tuple(wakers))
-        if wakers and loop._beat() == beat:
-            self._told_at, self._told_tasks = beat, stuck
-            self._tell(deadlock)
+        if not pending or stuck == self._told_tasks:
+            return
+        if wakers and {waits.wait_of(task).kind for task in pending} - _INNER:
+            return
+        deadlock = Deadlock("probable" if wakers else "definite", _stuck(pending), tuple(wakers))
+        if loop._beat() != beat:
+            return
+        if not wakers and self._action == "raise":
+            self._verdict = deadlock
+            loop._write_to_self()
+            return
+        self._told_at, self._told_tasks = beat, stuck
+        self._tell(deadlock)
 
     def _look_for_circles(self, loop: EventLoop) -> None:
         seen = set()
@@ -250,6 +261,12 @@ class DeadlockWatch:
                 listener(deadlock)
             except Exception:
                 _logger.exception("the callback of a deadlock watch has failed")
+
+
+def _has_others() -> bool:
+    """Whether there are threads of Python's but the calling one and ours."""
+    me = threading.current_thread()
+    return any(thread is not me and not thread.name.startswith(_OURS) for thread in threading.enumerate())
 
 
 def could_wake(loop: EventLoop | None = None) -> list[str]:
@@ -288,7 +305,7 @@ def _is_idle(frame: Any) -> bool:
     if frame is None or frame.f_code is not pool._worker.__code__:
         return False
     jobs = frame.f_locals.get("work_queue")
-    return jobs is not None and jobs.empty()
+    return jobs is not None and jobs.empty() and frame.f_locals.get("work_item") is None
 
 
 def _foreign_threads(known: set[int]) -> list[str]:

@@ -172,10 +172,10 @@ class TaskBook:
         if thread is not None and thread is not threading.current_thread() and not sys.is_finalizing():
             thread.join()
 
-    def note(self, task: "asyncio.Task[Any]") -> None:
-        """Note a task, which the caller's caller's line has made."""
+    def note(self, task: "asyncio.Task[Any]", depth: int = 3) -> None:
+        """Note a task, which the line of so many frames above has made."""
         try:
-            code, line = self._line()
+            code, line = self._line(depth)
             reference = weakref.ref(task)
         except (ValueError, TypeError):
             # No Python code has called, or a task factory has made something that is no task.
@@ -190,9 +190,9 @@ class TaskBook:
         site.created += 1
         self._new.append(_Note(reference, id(task), site, time.monotonic()))
 
-    def _line(self) -> tuple[CodeType, int]:
+    def _line(self, depth: int) -> tuple[CodeType, int]:
         """The innermost line of the program's own code that runs; of any code if there is none."""
-        frame = sys._getframe(3)
+        frame = sys._getframe(depth)
         first = (frame.f_code, frame.f_lineno or 0)
         following: Any = frame
         while following is not None:

@@ -345,7 +345,11 @@ def _told_by_future(future: Any) -> Wait:
         return Wait("task", f"task {future.get_name()!r}", (future,), target=future)
     children = getattr(future, "_children", None)
     if isinstance(future, asyncio.Future) and isinstance(children, (list, tuple)):
-        return Wait("tasks", "several tasks (gather)", _members(children), target=future)
+        members = _members(children)
+        left = next((child for child in children if not child.done()), None)
+        if members or left is None:
+            return Wait("tasks", "several tasks (gather)", members, target=future)
+        return _told_by_future(left)
     for callback, _ in getattr(future, "_callbacks", None) or ():
         source, inner = _closed_over(callback, "source"), _closed_over(callback, "inner")
         if isinstance(source, concurrent.futures.Future):

@@ -236,12 +236,12 @@ class Watchdog:
         computes, calls = watch.look() if still else (False, False)
         # Whoever is in a system call, or computes, while we have the lock does so without.
         kept = age - self._collected_for(watch, age) > _PROMPT and not computes and not calls
-        cause, detail = self._cause(watch, duration + age, kept, states, computes)
+        cause, detail = self._cause(watch, duration, kept, states, computes)
         if not still or not frames:
-            return Stall(duration if over else duration + age, over, cause, detail)
+            return Stall(duration, over, cause, detail)
         code, line = next(((code, line) for code, line in frames if is_own(code.co_filename)), frames[0])
         return Stall(
-            duration + age,
+            duration,
             over,
             cause,
             detail,
