@@ -9,11 +9,9 @@ use std::convert::Infallible;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::net::UnixListener as StdUnixListener;
+use std::os::unix::net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -24,8 +22,8 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use ourio::hyper::Timer;
-use ourio::net::{TcpListener, TcpStream, UnixListener};
-use ourio::{sleep, spawn, timeout};
+use ourio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use ourio::{Either, race, sleep, spawn, timeout};
 use serde_json::json;
 
 use crate::access::{self, Refusal};
@@ -33,11 +31,11 @@ use crate::board::{Board, SAMPLE};
 use crate::dashboard;
 use crate::metrics::prometheus;
 
-/// Between two looks at the pulses, and at whether to stop.
+/// Between two looks at the pulses.
 const LOOK: Duration = Duration::from_millis(100);
 /// For so long the host is waited for.
 const PATIENCE: Duration = Duration::from_millis(700);
-/// Connections at a time; more wait.
+/// Connections at a time and door; more wait.
 const CONNECTIONS_MAX: u32 = 64;
 /// A request's head must be here by then, and be no larger.
 const HEAD_TIME: Duration = Duration::from_secs(5);
@@ -58,7 +56,8 @@ pub struct Identity {
 
 /// A server that runs until it is stopped or dropped.
 pub struct Server {
-    stopped: Arc<AtomicBool>,
+    /// Its end is the sign to stop.
+    leash: Option<StdUnixStream>,
     thread: Option<JoinHandle<()>>,
     path: PathBuf,
     /// Where a browser finds it, with the token; `None` if it does not listen there.
@@ -84,13 +83,13 @@ impl Server {
         let local = access::listen(&path)?;
         let door = http.map(Door::open).transpose()?;
         let url = door.as_ref().map(|door| format!("http://{}/?token={}", door.address, door.token));
-        let stopped = Arc::new(AtomicBool::new(false));
-        let (site, stop) = (Site { board, identity, began: Instant::now() }, Arc::clone(&stopped));
+        let (leash, held) = StdUnixStream::pair()?;
+        let site = Site { board, identity, began: Instant::now() };
         let thread = thread::Builder::new().name("ourio-monitor".to_owned()).spawn(move || {
             // What it cannot do, such as make a poller, ends the monitor and nothing else: whoever asks finds nobody.
-            drop(ourio::run(serve(site, local, door, stop)));
+            drop(ourio::run(serve(site, local, door, held)));
         })?;
-        Ok(Self { stopped, thread: Some(thread), path, url, process: std::process::id() })
+        Ok(Self { leash: Some(leash), thread: Some(thread), path, url, process: std::process::id() })
     }
 
     /// Where a browser finds the dashboard, with the token.
@@ -109,7 +108,7 @@ impl Server {
             // A forked process has neither the thread nor the right to the socket.
             return;
         }
-        self.stopped.store(true, Ordering::Relaxed);
+        drop(self.leash.take());
         if let Some(thread) = self.thread.take() {
             // It panics for nothing that it could say.
             drop(thread.join());
@@ -154,25 +153,32 @@ enum Visitor {
     Remote { address: SocketAddr, token: Rc<str> },
 }
 
-async fn serve(site: Site, local: StdUnixListener, door: Option<Door>, stopped: Arc<AtomicBool>) {
+async fn serve(site: Site, local: StdUnixListener, door: Option<Door>, held: StdUnixStream) {
     let site = Rc::new(site);
-    let open = Rc::new(Cell::new(0));
-    spawn(serve_local(Rc::clone(&site), local, Rc::clone(&open))).detach();
+    if held.set_nonblocking(true).is_err() {
+        return;
+    }
+    let Ok(held) = UnixStream::try_from(held) else { return };
+    spawn(serve_local(Rc::clone(&site), local)).detach();
     if let Some(door) = door {
-        spawn(serve_browsers(Rc::clone(&site), door, open)).detach();
+        spawn(serve_browsers(Rc::clone(&site), door)).detach();
     }
     let mut sampled = Instant::now();
-    while !stopped.load(Ordering::Relaxed) {
+    loop {
         let is_sample = sampled.elapsed() >= SAMPLE;
         if is_sample {
             sampled = Instant::now();
         }
         site.board.look(is_sample);
-        sleep(LOOK).await;
+        if let Either::Second(_ended) = race(sleep(LOOK), held.read(&mut [0])).await {
+            return;
+        }
     }
 }
 
-async fn serve_local(site: Rc<Site>, listener: StdUnixListener, open: Rc<Cell<u32>>) {
+async fn serve_local(site: Rc<Site>, listener: StdUnixListener) {
+    // Each door has room of its own: no crowd of browsers keeps `ourio top` out.
+    let open = Rc::new(Cell::new(0));
     if listener.set_nonblocking(true).is_err() {
         return;
     }
@@ -190,7 +196,8 @@ async fn serve_local(site: Rc<Site>, listener: StdUnixListener, open: Rc<Cell<u3
     }
 }
 
-async fn serve_browsers(site: Rc<Site>, door: Door, open: Rc<Cell<u32>>) {
+async fn serve_browsers(site: Rc<Site>, door: Door) {
+    let open = Rc::new(Cell::new(0));
     let Ok(listener) = TcpListener::try_from(door.listener) else { return };
     let visitor = Visitor::Remote { address: door.address, token: Rc::from(door.token) };
     loop {
