@@ -135,7 +135,7 @@ impl<C: From<Event>> Engine<C> {
             self.ready.push(payload);
         }
         if let Some(deadline) = most_overdue {
-            self.meter.lags.record(now.saturating_since(deadline));
+            self.meter.lags.record(now.as_nanos().saturating_sub(deadline.as_nanos()));
         }
         if self.inbox.is_filled() {
             self.absorb_inbox();
@@ -159,9 +159,9 @@ impl<C: From<Event>> Engine<C> {
                 self.counters.sleeps += u64::from(matches!(plan, Plan::Sleep(_)));
                 // The time that a turn is given may be that of an earlier one: a look at the clock is little beside a sleep.
                 let now = if matches!(plan, Plan::Sleep(_)) { self.now() } else { now };
-                let busy = now.saturating_since(self.polled_at);
+                let busy = now.as_nanos().saturating_sub(self.polled_at.as_nanos());
                 self.meter.delays.record(busy);
-                self.counters.busy_ns += u64::try_from(busy.as_nanos()).unwrap_or(u64::MAX);
+                self.counters.busy_ns += busy;
                 if matches!(plan, Plan::Sleep(_)) {
                     self.pulse.rests(self.counters.turns);
                 }

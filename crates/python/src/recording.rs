@@ -216,8 +216,11 @@ fn qualified_name(object: &Bound<'_, PyAny>) -> PyResult<String> {
     object.getattr(intern!(object.py(), "__qualname__"))?.extract()
 }
 
+/// None of this is inlined: where nothing is recorded, a turn must not even make room for it.
 impl Loop {
     /// An entry is about to run. What it is called is found out, and the clock is read, only where it must be.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn record(&self, py: Python<'_>, entry: &Entry) -> Option<Begun> {
         let mut recording = self.recording().try_borrow_mut().ok()?;
         let recording = recording.as_mut()?;
@@ -227,6 +230,8 @@ impl Loop {
         Some(Begun { name, subject, start, polls })
     }
 
+    #[cold]
+    #[inline(never)]
     pub(crate) fn recorded(&self, begun: Option<Begun>) {
         let Some(begun) = begun else { return };
         let now = self.engine().borrow().now();
@@ -239,6 +244,8 @@ impl Loop {
     }
 
     /// A function of asyncio's is scheduled: if that wakes a task, the arrow begins here.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn record_wake(&self, py: Python<'_>, function: &Object) {
         if let Ok(mut recording) = self.recording().try_borrow_mut()
             && let Some(recording) = recording.as_mut()
@@ -253,6 +260,8 @@ impl Loop {
     }
 
     /// A task is about to be made, or was: what is scheduled for it first tells which it is.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn record_creation(&self, begins: bool) {
         if let Ok(mut recording) = self.recording().try_borrow_mut()
             && let Some(recording) = recording.as_mut()

@@ -3,7 +3,7 @@
 The loop asks before it would sleep without an end: nothing is ready, no timer runs, no descriptor is watched. That is
 rare, so asking costs nothing that can be measured. What is left that could wake it is looked for: other threads, of
 Python or not, and handlers of signals. If there is nothing, the deadlock is *definite*. If there is, and for two
-seconds nothing of it has woken the loop, it is *probable*, and what could still do it is named.
+seconds neither the loop nor any other thread has moved, it is *probable*, and what could still wake it is named.
 
 Tasks that wait for each other in a circle are stuck even while others run. That takes a look at all tasks, so it is
 done every few seconds, from a thread, and only for who has asked for deadlocks explicitly.
@@ -205,15 +205,18 @@ class DeadlockWatch:
     def _look_again(self) -> None:
         """The thread: what is only probable, and circles."""
         pause, beat = _QUIET, None
+        places: dict[int, tuple[int, int]] = {}
         while not self._ended.wait(pause):
             loop = self._loop()
             if loop is None or loop.is_closed():
                 return
             before, beat = beat, loop._beat()
+            earlier, places = places, _places()
             began = time.monotonic()
             with contextlib.suppress(RuntimeError):
                 # Tasks came and went while they were counted: the next look will tell.
-                if loop._sleeps_without_end() and beat == before and beat != self._told_at:
+                is_still = beat == before and all(earlier.get(one) == place for one, place in places.items())
+                if loop._sleeps_without_end() and is_still and beat != self._told_at:
                     self._look_at_sleeper(loop, beat)
                 else:
                     self._look_for_circles(loop)
@@ -233,7 +236,7 @@ class DeadlockWatch:
             return
         if not wakers and self._action == "raise":
             self._verdict = deadlock
-            loop._write_to_self()
+            loop._write_to_self()  # type: ignore[attr-defined]
             return
         self._told_at, self._told_tasks = beat, stuck
         self._tell(deadlock)
@@ -267,6 +270,12 @@ def _has_others() -> bool:
     """Whether there are threads of Python's but the calling one and ours."""
     me = threading.current_thread()
     return any(thread is not me and not thread.name.startswith(_OURS) for thread in threading.enumerate())
+
+
+def _places() -> dict[int, tuple[int, int]]:
+    """Where each other thread of the program is: one that gets on may still come to wake the loop."""
+    ours = {thread.ident for thread in threading.enumerate() if thread.name.startswith(_OURS)}
+    return {thread: (id(frame), frame.f_lasti) for thread, frame in sys._current_frames().items() if thread not in ours}
 
 
 def could_wake(loop: EventLoop | None = None) -> list[str]:
