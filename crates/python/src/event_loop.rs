@@ -51,7 +51,8 @@ struct State {
     /// Set in a forked process if the loop was running when it was forked.
     orphaned: Cell<bool>,
     task_factory: RefCell<Option<Object>>,
-    traffic: Traffic,
+    /// The pages on which other threads read what the loop does, without its name.
+    view: LoopView,
     /// Whether every task is made by asyncio's own code, where ours notes it.
     tracks_tasks: Cell<bool>,
     /// Called before a sleep that nothing of the loop's own would end.
@@ -136,19 +137,12 @@ impl Loop {
 
     #[inline]
     pub(crate) fn traffic(&self) -> &Traffic {
-        &self.state.traffic
+        &self.state.view.traffic
     }
 
     /// The pages on which other threads read what the loop does.
     pub(crate) fn view(&self, name: String) -> LoopView {
-        let engine = self.state.engine.borrow();
-        LoopView {
-            name,
-            pulse: engine.pulse(),
-            page: engine.counters_page(),
-            meter: engine.meter(),
-            traffic: self.state.traffic.clone(),
-        }
+        LoopView { name, ..self.state.view.clone() }
     }
 
     #[inline]
@@ -189,6 +183,13 @@ impl Loop {
     #[pyo3(signature = (*_args, **_kwargs))]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
         let engine: Engine<Entry> = Engine::new().map_err(|error| error::engine(&error))?;
+        let view = LoopView {
+            name: String::new(),
+            pulse: engine.pulse(),
+            page: engine.counters_page(),
+            meter: engine.meter(),
+            traffic: Traffic::default(),
+        };
         let state = State {
             remote: engine.remote(),
             engine: RefCell::new(engine),
@@ -205,7 +206,7 @@ impl Loop {
             thread_id: Cell::new(None),
             orphaned: Cell::new(false),
             task_factory: RefCell::new(None),
-            traffic: Traffic::default(),
+            view,
             tracks_tasks: Cell::new(false),
             before_endless_sleep: RefCell::new(None),
         };
@@ -300,18 +301,20 @@ impl Loop {
 
     /// The number of the loop's turn, with whether it sleeps in the lowest bit: the same for as long as that goes on.
     fn _beat(&self) -> u64 {
-        self.state.engine.borrow().pulse().beat().number()
+        self.state.view.pulse.beat().number()
     }
 
     /// Whether nothing is ready, has arrived or waits for its time, and no descriptor is watched.
     fn _is_out_of_work(&self) -> bool {
-        self.state.engine.borrow().is_out_of_work()
+        self.state.engine.try_borrow().is_ok_and(|engine| engine.is_out_of_work())
     }
 
     /// Whether the loop sleeps, and nothing of its own would wake it.
     fn _sleeps_without_end(&self) -> bool {
-        let engine = self.state.engine.borrow();
-        engine.is_out_of_work() && engine.pulse().beat().is_resting() && self.state.thread_id.get().is_some()
+        // Another thread asks: while the loop's own has the engine in its hands, it does not sleep.
+        self._is_out_of_work()
+            && self.state.view.pulse.beat().is_resting()
+            && self.state.thread_id.get().is_some()
     }
 
     /// A snapshot of what is ready, as handles; changing it changes nothing.

@@ -5,10 +5,11 @@
 )]
 
 use std::ptr::NonNull;
+use std::time::Duration;
 
 use ourio_engine::{Clock, Event, Time};
 use ourio_monitor::{Name, RecordedActivity, Recorder, TraceOrigin, trace};
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use pyo3::{ffi, intern};
@@ -271,6 +272,27 @@ impl Loop {
     }
 }
 
+/// For so many milliseconds the loop's thread is waited for.
+const PATIENCE_MS: u32 = 1000;
+
+impl Loop {
+    /// Does something with the recording, from any thread: the loop's own may be in the middle of a record, and have lost
+    /// the interpreter's lock there.
+    fn with_recording<T>(
+        &self,
+        py: Python<'_>,
+        body: impl FnOnce(&mut Option<Recording>) -> T,
+    ) -> PyResult<T> {
+        for _ in 0..PATIENCE_MS {
+            if let Ok(mut recording) = self.recording().try_borrow_mut() {
+                return Ok(body(&mut recording));
+            }
+            py.detach(|| std::thread::sleep(Duration::from_millis(1)));
+        }
+        Err(PyRuntimeError::new_err("the recorder is busy"))
+    }
+}
+
 /// An entry that runs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Begun {
@@ -283,21 +305,22 @@ pub(crate) struct Begun {
 #[pymethods]
 impl Loop {
     /// Begins to record; what was recorded before is forgotten.
-    fn _record(&self, capacity: usize) -> PyResult<()> {
+    fn _record(&self, py: Python<'_>, capacity: usize) -> PyResult<()> {
         if capacity == 0 {
             return Err(PyValueError::new_err("capacity must be positive"));
         }
-        let before = self.recording().replace(Some(Recording::new(capacity)));
+        let before = self.with_recording(py, |recording| recording.replace(Recording::new(capacity)))?;
         self.update_instrumented();
         drop(before);
         Ok(())
     }
 
     /// Ends recording, and forgets what was recorded.
-    fn _stop_recording(&self) {
-        let before = self.recording().take();
+    fn _stop_recording(&self, py: Python<'_>) -> PyResult<()> {
+        let before = self.with_recording(py, Option::take)?;
         self.update_instrumented();
         drop(before);
+        Ok(())
     }
 
     #[getter]
@@ -337,12 +360,15 @@ impl Loop {
         py: Python<'py>,
         program: String,
         name: String,
-    ) -> Option<(Bound<'py, PyBytes>, u64)> {
-        let thread = self.engine().borrow().pulse().thread();
+    ) -> PyResult<Option<(Bound<'py, PyBytes>, u64)>> {
+        let thread = self.view(String::new()).pulse.thread();
         let thread = thread.and_then(|thread| u32::try_from(thread).ok()).unwrap_or(0);
-        let recording = self.recording().borrow();
-        let recorder = &recording.as_ref()?.recorder;
         let origin = TraceOrigin { program, process: std::process::id(), name, thread };
-        Some((PyBytes::new(py, &trace(recorder, &origin)), recorder.lost()))
+        let traced = self.with_recording(py, |recording| {
+            recording
+                .as_ref()
+                .map(|recording| (trace(&recording.recorder, &origin), recording.recorder.lost()))
+        })?;
+        Ok(traced.map(|(trace, lost)| (PyBytes::new(py, &trace), lost)))
     }
 }
