@@ -8,12 +8,12 @@ import sys
 
 
 async def sick():
-    print(sum(range(60_000_000)))  # sick
+    print(sum(range(150_000_000)))  # sick
 
 
 async def healthy():
     total = 0
-    for start in range(0, 60_000_000, 500_000):
+    for start in range(0, 150_000_000, 500_000):
         total += sum(range(start, start + 500_000))
         await asyncio.sleep(0)
     print(total)
