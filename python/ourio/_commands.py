@@ -82,7 +82,15 @@ def _doctor(arguments: list[str]) -> int:
         return 2
     from ourio._insight import doctor
 
-    return doctor.run(program, options.threshold, options.shutdown, options.json)
+    if options.json in (None, "-"):
+        return doctor.run(program, options.threshold, options.shutdown, sys.stdout if options.json else None)
+    try:
+        # Found out before the program has run for an hour.
+        with open(options.json, "w") as file:
+            return doctor.run(program, options.threshold, options.shutdown, file)
+    except OSError as error:
+        print(f"ourio doctor: {error}", file=sys.stderr)
+        return 2
 
 
 def _positive(text: str) -> float:
@@ -103,7 +111,7 @@ def _run(arguments: list[str]) -> int:
     parser.add_argument("--public", action="store_true", help="allow an address that other machines reach")
     parser.add_argument("program", nargs=argparse.REMAINDER, metavar="SCRIPT | -m MODULE", help="and its arguments")
     options = parser.parse_args(arguments)
-    if options.monitor_http and not (options.public or _is_loopback(options.monitor_http)):
+    if options.monitor_http and not (_is_loopback(parser, options.monitor_http) or options.public):
         parser.error("--monitor-http: other machines reach that address; say --public if you mean it")
     program = _program(options.program)
     if program is None:
@@ -124,11 +132,15 @@ def _run(arguments: list[str]) -> int:
     return 0
 
 
-def _is_loopback(address: str) -> bool:
+def _is_loopback(parser: argparse.ArgumentParser, address: str) -> bool:
+    host, _, port = address.rpartition(":")
     try:
-        return ipaddress.ip_address(address.rpartition(":")[0].strip("[]")).is_loopback
+        is_loopback = ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
-        return False
+        is_loopback = None
+    if is_loopback is None or not port.isdecimal():
+        parser.error(f"--monitor-http: an address and a port are expected, such as 127.0.0.1:8080, not {address!r}")
+    return is_loopback
 
 
 def _look(command: str, arguments: list[str]) -> int:
@@ -187,8 +199,8 @@ def _trace(arguments: list[str]) -> int:
         time.sleep(options.seconds)
         traces = client.ask(path, "/api/trace?do=stop")["traces"]
         for number, (name, trace) in enumerate(traces.items()):
-            stem, dot, kind = options.output.rpartition(".")
-            file = options.output if number == 0 else f"{stem}-{number}{dot}{kind}"
+            output = Path(options.output)
+            file = output if number == 0 else output.with_stem(f"{output.stem}-{number + 1}")
             with open(file, "wb") as opened:
                 opened.write(base64.b64decode(trace["trace"]))
             lost = f", {trace['lost']} older records were overwritten" if trace["lost"] else ""

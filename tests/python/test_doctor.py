@@ -56,6 +56,8 @@ def test_a_sick_program_is_named_with_its_line_and_its_cause(name):
     assert (named[0]["filename"], named[0]["lineno"] in sick_lines(script)) == (str(script), True), found
     assert f'at "{script}", line {named[0]["lineno"]}' in report
     assert "remedy: " in report
+    if kind == "deadlock":
+        assert [one["count"] for one in named] == [1], found
     # Nothing else is said of it, but for stalls of a machine that is busy.
     assert all(one["kind"] == kind or one["cause"] == NO_CPU for one in found), found
 
@@ -87,6 +89,9 @@ def test_a_program_that_fails_shows_why_and_its_findings(tmp_path):
 def test_a_program_that_is_not_there_is_a_wrong_call():
     status, found, report = examine("/nonexistent.py")
     assert (status, found) == (2, None)
+    assert "No such file" in report
+    status, _, report = examine(PROGRAMS / "cpu_loop.py", options=("--json", "/nonexistent/findings"))
+    assert status == 2
     assert "No such file" in report
     status, _, report = examine(PROGRAMS / "cpu_loop.py", options=("--threshold", "-1"))
     assert status == 2

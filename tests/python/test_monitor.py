@@ -195,7 +195,7 @@ def test_another_user_is_refused(tmp_path):
 def test_it_answers_while_native_code_keeps_the_interpreters_lock(tmp_path):
     with service(tmp_path, "--monitor") as process:
         path = f"{tmp_path}/ourio/{process.pid}.sock"
-        process.stdin.write("sum(range(150_000_000))\n")
+        process.stdin.write("sum(range(400_000_000))\n")
         process.stdin.flush()
         seen = []
         end = time.monotonic() + 20
@@ -264,6 +264,10 @@ def test_an_address_that_others_reach_must_be_meant(tmp_path):
     assert status == 2
     assert "--public" in complaint
     assert command("run", "--monitor-http", "0.0.0.0:0", "--public", str(script))[0] == 0
+    for wrong in ("8080", "localhost", "somewhere:80", "127.0.0.1:http"):
+        status, _, complaint = command("run", "--monitor-http", wrong, str(script))
+        assert status == 2
+        assert "127.0.0.1:8080" in complaint
 
 
 def test_metrics_are_prometheus_text_with_what_was_done(tmp_path):
@@ -370,6 +374,18 @@ def test_bytes_are_counted_by_kind():
     assert (during["udp"].received, during["udp"].sent) == (30, 30)
     assert (during["unix"].open, during["unix"].received, during["unix"].sent) == (2, 500, 500)
     assert (after["unix"].open, after["unix"].opened) == (0, 2)
+
+
+def test_a_forgotten_await_is_logged_and_noted(tmp_path):
+    with service(tmp_path, "--tasks") as process:
+        process.stdin.write("asyncio.sleep(0)\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "done\n"
+        _, text, _ = command("stalls")
+        assert "forgotten: coroutine 'sleep' was never awaited" in text
+        assert "in task 'Task-1'" in text
+        process.stdin.close()
+        assert "coroutine 'sleep' was never awaited" in process.stderr.read()
 
 
 def test_several_loops_are_shown_by_their_threads(tmp_path):

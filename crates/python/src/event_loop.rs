@@ -37,7 +37,7 @@ struct State {
     /// Where every read lands first. Taken out while in use.
     scratch: RefCell<Vec<u8>>,
     debug: Cell<bool>,
-    /// Whether callbacks are timed or recorded.
+    /// Whether callbacks are timed or recorded, or tasks noted.
     instrumented: Cell<bool>,
     recording: RefCell<Option<Recording>>,
     closed: Cell<bool>,
@@ -53,7 +53,7 @@ struct State {
     task_factory: RefCell<Option<Object>>,
     /// The pages on which other threads read what the loop does, without its name.
     view: LoopView,
-    /// Whether every task is made by asyncio's own code, where ours notes it.
+    /// Whether each task is noted in the loop's book.
     tracks_tasks: Cell<bool>,
     /// Called before a sleep that nothing of the loop's own would end.
     before_endless_sleep: RefCell<Option<Object>>,

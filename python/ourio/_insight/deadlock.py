@@ -18,13 +18,13 @@ import signal
 import sys
 import threading
 import time
-import weakref
 from collections.abc import Callable
 from concurrent.futures import thread as pool
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from ourio._insight import waits
+from ourio._insight.loop_watch import LoopWatch
 from ourio._loop import EventLoop
 
 _logger = logging.getLogger("ourio")
@@ -85,8 +85,9 @@ class Deadlock:
     """Tasks that cannot go on.
 
     Attributes:
-        grade: ``"definite"``: nothing can wake any task of the loop. ``"probable"``: something could, and has not for
-            two seconds. ``"circle"``: these tasks wait for each other, whatever the others do.
+        grade: ``"definite"``: nothing can wake any task of the loop. ``"probable"``: something could, and for two
+            seconds neither the loop nor another thread has moved. ``"circle"``: these tasks wait for each other,
+            whatever the others do.
         tasks: The tasks: all of the loop, or those of the circle in their order.
         could_wake: What could wake the loop, in words, if it is probable.
     """
@@ -120,7 +121,7 @@ class DeadlockError(RuntimeError):
         self.deadlock = deadlock
 
 
-class DeadlockWatch:
+class DeadlockWatch(LoopWatch):
     """Looks for deadlocks of one loop.
 
     Args:
@@ -139,7 +140,7 @@ class DeadlockWatch:
         *,
         logs: bool = True,
     ) -> None:
-        self._loop = weakref.ref(loop)
+        super().__init__(loop)
         self._action = action
         #: Called with each deadlock that is reported.
         self.listeners: tuple[Callable[[Deadlock], object], ...] = () if on_deadlock is None else (on_deadlock,)
@@ -153,30 +154,22 @@ class DeadlockWatch:
         # Seen at the last look, and told.
         self._circles: set[frozenset[int]] = set()
         self._told_circles: set[frozenset[int]] = set()
-        self._ended = threading.Event()
-        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Begin to look."""
         loop = self._loop()
         if loop is None or self._action == "ignore":
             return
-        loop._watchdogs = (*loop._watchdogs, self)
         loop._before_endless_sleep = self.look
-        if self._action is not None or self.listeners:
-            self._thread = threading.Thread(target=self._look_again, name="ourio-deadlock", daemon=True)
-            self._thread.start()
+        looks = self._action is not None or bool(self.listeners)
+        self._begin(loop, self._look_again if looks else None, "ourio-deadlock")
 
     def stop(self) -> None:
         """Look no more."""
         loop = self._loop()
         if loop is not None:
             loop._before_endless_sleep = None
-            loop._watchdogs = tuple(other for other in loop._watchdogs if other is not self)
-        self._ended.set()
-        thread, self._thread = self._thread, None
-        if thread is not None and thread is not threading.current_thread() and not sys.is_finalizing():
-            thread.join()
+        super().stop()
 
     def look(self) -> None:
         """Called by the loop, in its thread, before it sleeps without an end.
@@ -290,7 +283,7 @@ def could_wake(loop: EventLoop | None = None) -> list[str]:
     known = {threading.get_native_id()}
     for thread in threading.enumerate():
         known.add(thread.native_id or 0)
-        if thread.ident == me or thread.name.startswith(_OURS) or _is_idle(frames.get(thread.ident or 0)):
+        if thread.ident == me or thread.name.startswith(_OURS) or _is_idle(thread, frames.get(thread.ident or 0)):
             continue
         found.append(f"thread {thread.name!r}")
     found += [f"a thread that is not Python's ({name})" for name in _foreign_threads(known)]
@@ -309,12 +302,10 @@ def _handled_signals() -> list[int]:
     ]
 
 
-def _is_idle(frame: Any) -> bool:
-    """Whether a thread is a pool's, and waits for its next job."""
-    if frame is None or frame.f_code is not pool._worker.__code__:
-        return False
-    jobs = frame.f_locals.get("work_queue")
-    return jobs is not None and jobs.empty() and frame.f_locals.get("work_item") is None
+def _is_idle(thread: threading.Thread, frame: Any) -> bool:
+    """Whether a thread is a pool's, and waits for its next job; or has just taken one, which it shows nobody yet."""
+    jobs = pool._threads_queues.get(thread)
+    return jobs is not None and jobs.empty() and frame is not None and frame.f_code is pool._worker.__code__
 
 
 def _foreign_threads(known: set[int]) -> list[str]:

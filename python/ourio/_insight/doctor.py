@@ -10,7 +10,6 @@ import sys
 import threading
 import time
 import traceback
-import weakref
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, TextIO
@@ -90,7 +89,6 @@ class Doctor:
         self._findings: dict[tuple[Any, ...], Finding] = {}
         self._changing = threading.Lock()
         self._books: list[TaskBook] = []
-        self._loops: weakref.WeakSet[EventLoop] = weakref.WeakSet()
         self._began = time.monotonic()
 
     def start(self) -> None:
@@ -107,7 +105,6 @@ class Doctor:
         """Watch a loop, until it is closed."""
         book = TaskBook(loop, self._see_lost, self._see_flood)
         self._books.append(book)
-        self._loops.add(loop)
         loop._origin_depth = forgotten.DEPTH
         loop._listen_to_reports = lambda context: self._see_report(book, context)
         book.start()
@@ -139,13 +136,6 @@ class Doctor:
     def as_json(self) -> str:
         """What was found, for programs: a list of objects with the attributes of :class:`Finding`."""
         return json.dumps([asdict(finding) for finding in self.findings()], indent=1)
-
-    def see_failure(self, error: BaseException) -> bool:
-        """Take note of how the program has ended; whether that is a finding of ours and no failure of its own."""
-        if not isinstance(error, DeadlockError):
-            return False
-        self._see_deadlock(error.deadlock)
-        return True
 
     def _add(self, key: tuple[Any, ...], finding: Finding) -> None:
         with self._changing:
@@ -188,10 +178,14 @@ class Doctor:
         )
 
     def _see_deadlock(self, deadlock: Deadlock) -> None:
+        key = ("deadlock", *sorted(task.name for task in deadlock.tasks))
+        if key in self._findings:
+            # The same one, raised again while the program is cleaned up.
+            return
         blamed = next((task for task in deadlock.tasks if task.is_held), None)
         blamed = blamed or next((task for task in deadlock.tasks if not task.held_by), deadlock.tasks[0])
         self._add(
-            ("deadlock", *sorted(task.name for task in deadlock.tasks)),
+            key,
             Finding(
                 "deadlock",
                 str(deadlock).partition(": ")[2].replace("\n", "\n   "),
@@ -250,14 +244,14 @@ class Doctor:
             self._add(("lost", place), _finding("lost exception", text, place, _LOST))
 
 
-def run(script: Callable[[], object], threshold: float, shutdown: float, json_file: str | None) -> int:
+def run(script: Callable[[], object], threshold: float, shutdown: float, json_to: TextIO | None) -> int:
     """Run a program under the doctor.
 
     Args:
         script: Runs the program.
         threshold: Seconds that a turn may take.
         shutdown: Seconds that the end of the program may take.
-        json_file: Where the findings are written for programs; ``-`` is the standard output stream.
+        json_to: Where the findings are written for programs.
 
     Returns:
         0 if nothing was found, else 1; what the program raised is printed, and 1 too.
@@ -272,21 +266,21 @@ def run(script: Callable[[], object], threshold: float, shutdown: float, json_fi
         script()
     except SystemExit as exit_:
         failed = exit_.code not in (None, 0)
+        if isinstance(exit_.code, str):
+            print(exit_.code, file=sys.stderr)
     except KeyboardInterrupt:
         failed = True
     except BaseException as error:
         failed = True
-        if not doctor.see_failure(error):
+        # A deadlock is a finding already.
+        if not isinstance(error, DeadlockError):
             traceback.print_exc()
     finally:
         _runner.attach = None
         doctor.stop()
     doctor.report()
-    if json_file == "-":
-        print(doctor.as_json())
-    elif json_file is not None:
-        with open(json_file, "w") as file:
-            file.write(doctor.as_json())
+    if json_to is not None:
+        print(doctor.as_json(), file=json_to)
     return 1 if failed or doctor.findings() else 0
 
 

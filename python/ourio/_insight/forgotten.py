@@ -77,11 +77,6 @@ def unlisten(listener: Callable[[ForgottenAwait], object]) -> None:
             _original = _hook = None
 
 
-def is_listened() -> bool:
-    """Whether somebody listens, so that origins are worth noting."""
-    return bool(_listeners)
-
-
 def _tell(coroutine: Any) -> None:
     try:
         forgotten = ForgottenAwait(coroutine.__qualname__, _origin(coroutine), _task_name())

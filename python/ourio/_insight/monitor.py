@@ -19,8 +19,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from ourio import _ourio
-from ourio._insight import metrics, waits
+from ourio._insight import forgotten, metrics, waits
 from ourio._insight.deadlock import Deadlock, DeadlockWatch
+from ourio._insight.forgotten import ForgottenAwait
 from ourio._insight.recorder import FlightRecorder
 from ourio._insight.tasks import Flood, LostException, TaskBook
 from ourio._insight.watchdog import Stall, Watchdog
@@ -95,7 +96,7 @@ class Monitor:
         return monitor
 
     def _add(self, loop: EventLoop, tasks: bool, threshold: float) -> None:
-        name = base = threading.current_thread().name
+        name = base = _thread_of(loop)
         number = 1
         while name in self._loops:
             number += 1
@@ -103,13 +104,16 @@ class Monitor:
         self._loops[name] = weakref.ref(loop)
         loop._watchdogs = (*loop._watchdogs, _Shown(self, name))
         if not any(isinstance(watchdog, Watchdog) for watchdog in loop._watchdogs):
-            Watchdog(loop, threshold, logs=False).start()
+            Watchdog(loop, threshold).start()
         for watchdog in loop._watchdogs:
             if isinstance(watchdog, Watchdog):
                 watchdog.listeners = (*watchdog.listeners, self._see_stall)
             elif isinstance(watchdog, DeadlockWatch):
                 watchdog.listeners = (*watchdog.listeners, self._see_deadlock)
         if tasks:
+            if not self._books:
+                forgotten.listen(self._see_forgotten)
+            loop._origin_depth = forgotten.DEPTH
             book = self._books[name] = TaskBook(loop, self._see_lost, self._see_flood)
             book.start()
         self._native.add(loop, name)
@@ -121,7 +125,8 @@ class Monitor:
         with self._changing:
             self._native.remove(name)
             self._loops.pop(name, None)
-            self._books.pop(name, None)
+            if self._books.pop(name, None) is not None and not self._books:
+                forgotten.unlisten(self._see_forgotten)
             is_last = not self._loops
             if is_last and Monitor.current is self:
                 Monitor.current = None
@@ -153,6 +158,10 @@ class Monitor:
     def _see_flood(self, flood: Flood) -> None:
         _logger.warning("%s", flood, extra={"flood": flood})
         self._note("flood", str(flood))
+
+    def _see_forgotten(self, told: ForgottenAwait) -> None:
+        _logger.error("%s", told, extra={"forgotten_await": told})
+        self._note("forgotten", str(told))
 
     def _note(self, kind: str, text: str, details: str | None = None, **more: Any) -> None:
         if self._process != os.getpid():
@@ -264,6 +273,12 @@ class Monitor:
             following = [other for other in waits.wait_of(task, held).tasks if not other.done()]
             task = following[0] if following else None
         return {"chain": chain, "circle": chain[0]["name"] if task is not None and task in seen else None}
+
+
+def _thread_of(loop: EventLoop) -> str:
+    """The name of the thread that runs a loop, or else of the one that asks."""
+    running = next((thread for thread in threading.enumerate() if thread.ident == loop._thread_id), None)
+    return (running or threading.current_thread()).name
 
 
 class _Shown:

@@ -9,7 +9,6 @@ import asyncio
 import sys
 import threading
 import time
-import weakref
 from asyncio import runners
 from collections.abc import Callable
 from concurrent.futures import thread as pool
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ourio._insight import waits
+from ourio._insight.loop_watch import LoopWatch
 from ourio._insight.waits import Place
 from ourio._loop import EventLoop
 
@@ -41,37 +41,27 @@ class SlowShutdown:
         return f"the end of the program takes {self.duration:.1f} s: {names or 'unknown'}"
 
 
-class ShutdownWatch:
+class ShutdownWatch(LoopWatch):
     """Looks whether a loop takes long to end.
 
     Args:
         loop: The loop.
-        on_slow: Called with a :class:`SlowShutdown`, in the watch's thread, each time that who holds it up changes.
+        on_slow: Called with a :class:`SlowShutdown`, in the watch's thread, each time that who holds it up changes, and
+            at the end with the whole time.
         limit: Seconds that it may take.
     """
 
     def __init__(self, loop: EventLoop, on_slow: Callable[[SlowShutdown], object], limit: float = 1.0) -> None:
-        self._loop = weakref.ref(loop)
+        super().__init__(loop)
         self._on_slow = on_slow
         self._limit = limit
-        self._ended = threading.Event()
-        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Begin to look."""
         loop = self._loop()
         if loop is None:
             return
-        loop._watchdogs = (*loop._watchdogs, self)
-        self._thread = threading.Thread(target=self._look, name="ourio-shutdown", daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Look no more."""
-        self._ended.set()
-        thread, self._thread = self._thread, None
-        if thread is not None and thread is not threading.current_thread() and not sys.is_finalizing():
-            thread.join()
+        self._begin(loop, self._look, "ourio-shutdown")
 
     def _look(self) -> None:
         since, told = None, None
@@ -90,6 +80,10 @@ class ShutdownWatch:
             if holders != told:
                 told = holders
                 self._on_slow(SlowShutdown(took, holders))
+            del loop
+        if since is not None and told is not None:
+            # The loop is closed: that was the whole time.
+            self._on_slow(SlowShutdown(time.monotonic() - since, told))
 
 
 def _is_closing(thread: int) -> bool:

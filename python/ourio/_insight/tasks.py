@@ -18,6 +18,7 @@ from types import CodeType
 from typing import Any
 
 from ourio._insight import waits
+from ourio._insight.loop_watch import LoopWatch
 from ourio._insight.waits import Place
 from ourio._loop import EventLoop
 
@@ -120,7 +121,7 @@ class _Note:
     is_told: bool = False
 
 
-class TaskBook:
+class TaskBook(LoopWatch):
     """Notes the tasks of a loop.
 
     Args:
@@ -137,7 +138,7 @@ class TaskBook:
         on_flood: Callable[[Flood], object] | None = None,
         grace: float = GRACE,
     ) -> None:
-        self._loop = weakref.ref(loop)
+        super().__init__(loop)
         self._on_lost, self._on_flood = on_lost, on_flood
         self._grace = grace
         self._sites: dict[tuple[CodeType, int], Site] = {}
@@ -147,8 +148,6 @@ class TaskBook:
         self._notes: list[_Note] = []
         self._looking = threading.Lock()
         self._looked_at = time.monotonic()
-        self._ended = threading.Event()
-        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Begin to note tasks."""
@@ -157,20 +156,14 @@ class TaskBook:
             return
         loop._task_book = self
         loop._tracks_tasks = True
-        loop._watchdogs = (*loop._watchdogs, self)
-        self._thread = threading.Thread(target=self._look_again, name="ourio-tasks", daemon=True)
-        self._thread.start()
+        self._begin(loop, self._look_again, "ourio-tasks")
 
     def stop(self) -> None:
         """Note no more tasks; what is known stays."""
         loop = self._loop()
         if loop is not None:
             loop._tracks_tasks = False
-            loop._watchdogs = tuple(other for other in loop._watchdogs if other is not self)
-        self._ended.set()
-        thread, self._thread = self._thread, None
-        if thread is not None and thread is not threading.current_thread() and not sys.is_finalizing():
-            thread.join()
+        super().stop()
 
     def note(self, task: "asyncio.Task[Any]", depth: int = 3) -> None:
         """Note a task, which the line of so many frames above has made."""

@@ -1,0 +1,42 @@
+"""``LoopWatch``: what the watches of a loop have in common: a thread that looks now and then, until the loop is closed.
+
+A watch keeps no loop alive. Closing a loop stops what watches it, so that no thread outlives its use.
+"""
+
+import sys
+import threading
+import weakref
+from collections.abc import Callable
+
+from ourio._loop import EventLoop
+
+
+class LoopWatch:
+    """Watches one loop.
+
+    Args:
+        loop: The loop.
+    """
+
+    def __init__(self, loop: EventLoop) -> None:
+        self._loop = weakref.ref(loop)
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def _begin(self, loop: EventLoop, look: Callable[[], None] | None, name: str = "") -> None:
+        """Be stopped with the loop, and have a thread look, if there is something to be looked at from one."""
+        loop._watchdogs = (*loop._watchdogs, self)
+        if look is not None:
+            # A daemon: a program ends whether or not its loop was closed.
+            self._thread = threading.Thread(target=look, name=name, daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Watch no more. What the thread does at the moment is waited for."""
+        loop = self._loop()
+        if loop is not None:
+            loop._watchdogs = tuple(other for other in loop._watchdogs if other is not self)
+        self._ended.set()
+        thread, self._thread = self._thread, None
+        if thread is not None and thread is not threading.current_thread() and not sys.is_finalizing():
+            thread.join()
