@@ -88,12 +88,12 @@ def _needs_no_resolver(host: Any, port: Any, flags: int) -> bool:
 
 
 # Every loop that is not closed, for a process that is forked.
-_open_loops: "weakref.WeakSet[EventLoop]" = weakref.WeakSet()
+open_loops: "weakref.WeakSet[EventLoop]" = weakref.WeakSet()
 
 
 def _renew_after_fork() -> None:
     """Separate the loops of a forked process from those of its parent: both have the same kernel objects."""
-    for loop in list(_open_loops):
+    for loop in list(open_loops):
         loop._renew()
 
 
@@ -135,7 +135,7 @@ class EventLoop(_ourio.Loop, asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         super().__init__(_Watches(self))  # type: ignore[arg-type]
         self._tls_buffer: bytearray | None = None
-        _open_loops.add(self)
+        open_loops.add(self)
 
     # -- life ------------------------------------------------------------------------------------------
 
@@ -189,7 +189,7 @@ class EventLoop(_ourio.Loop, asyncio.SelectorEventLoop):
             watchdog.stop()
         super().close()
         self._release()
-        _open_loops.discard(self)
+        open_loops.discard(self)
 
     def _renew(self) -> None:
         """Take this loop over into a process that was forked."""

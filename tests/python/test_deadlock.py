@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import subprocess
 import sys
@@ -174,6 +175,42 @@ def test_what_another_thread_could_wake_is_probable_and_names_it():
     assert [deadlock.grade for deadlock in found] == ["probable"]
     assert "thread 'much later'" in found[0].could_wake
     assert "can only be woken by thread 'much later'" in str(found[0])
+
+
+@pytest.mark.parametrize("wakes", ["a thread that reads", "a thread that sleeps", "a signal"])
+def test_what_the_outside_may_wake_is_not_even_probable(wakes, monkeypatch):
+    monkeypatch.setattr("ourio._insight.deadlock._QUIET", 0.1)
+    found = []
+
+    async def main():
+        event, loop, done = asyncio.Event(), asyncio.get_running_loop(), threading.Event()
+        reads, writes = os.pipe()
+
+        def later():
+            if wakes == "a thread that sleeps":
+                time.sleep(1)
+            else:
+                os.read(reads, 1)
+            loop.call_soon_threadsafe(event.set)
+
+        thread = threading.Thread(target=later if "thread" in wakes else done.wait)
+        thread.start()
+        if wakes == "a signal":
+            loop.add_signal_handler(signal.SIGVTALRM, event.set)
+            helper = "import os, signal, time; time.sleep(1); os.kill(os.getppid(), signal.SIGVTALRM)"
+        else:
+            helper = f"import os, time; time.sleep(1); os.write({writes}, b'x')"
+        with subprocess.Popen([sys.executable, "-c", helper], pass_fds=[writes]):
+            await event.wait()
+        done.set()
+        thread.join()
+        os.close(reads)
+        os.close(writes)
+
+    with asyncio.Runner(loop_factory=ourio.EventLoop) as runner:
+        DeadlockWatch(runner.get_loop(), "report", found.append).start()
+        runner.run(main())
+    assert not found
 
 
 @pytest.mark.parametrize("name", ["thread", "process", "signal", "timer", "socket"])

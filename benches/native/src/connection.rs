@@ -8,6 +8,7 @@ use std::os::unix::net::UnixStream;
 #[cfg(feature = "tls")]
 use anyhow::Context;
 use anyhow::Result;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::Transport;
 
@@ -152,7 +153,6 @@ impl Connection {
 
     /// Receives until nothing has come for a while.
     pub(crate) fn answer(&mut self) -> Result<Vec<u8>> {
-        use rustix::event::{PollFd, PollFlags, Timespec, poll};
         let mut answer = Vec::new();
         let mut buffer = vec![0; 1 << 16];
         loop {
@@ -170,9 +170,17 @@ impl Connection {
         }
     }
 
+    /// Waits until something is there.
+    pub(crate) fn wait_readable(&self) -> io::Result<()> {
+        self.wait(PollFlags::IN)
+    }
+
     fn wait_writable(&self) -> io::Result<()> {
-        use rustix::event::{PollFd, PollFlags, poll};
-        poll(&mut [PollFd::new(&self.as_fd(), PollFlags::OUT)], None)?;
+        self.wait(PollFlags::OUT)
+    }
+
+    fn wait(&self, flags: PollFlags) -> io::Result<()> {
+        poll(&mut [PollFd::new(&self.as_fd(), flags)], None)?;
         Ok(())
     }
 }

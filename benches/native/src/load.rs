@@ -61,6 +61,12 @@ impl Load {
             }
             _ => Expected::Echo(&message),
         };
+        if self.transport != Transport::Udp {
+            let mut buffer = vec![0; (1 << 18).max(self.size_bytes)];
+            for exchange in &mut exchanges {
+                exchange.warm_up(&message, &expected, &mut buffer)?;
+            }
+        }
         // Whoever started this looks at the clocks now, and says so.
         println!("connected");
         std::io::stdin().read_line(&mut String::new())?;
@@ -121,6 +127,15 @@ impl Expected<'_> {
 }
 
 impl Exchange {
+    /// Has one message answered: what is measured begins when each connection is accepted and has been served once.
+    fn warm_up(&mut self, message: &[u8], expected: &Expected<'_>, buffer: &mut [u8]) -> Result<()> {
+        self.connection.send(message)?;
+        while !self.is_answered(expected, buffer)? {
+            self.connection.wait_readable()?;
+        }
+        Ok(())
+    }
+
     /// Receives; when the message is back, sends it anew and tells how long it took.
     fn advance(
         &mut self,
@@ -128,22 +143,30 @@ impl Exchange {
         expected: &Expected<'_>,
         buffer: &mut [u8],
     ) -> Result<Option<Duration>> {
-        let count = match self.connection.receive(buffer)? {
-            None => return Ok(None),
-            Some(0) => bail!("the server hung up"),
-            Some(count) => count,
-        };
-        ensure!(expected.allows(&buffer[..count], self.received), "a response that is not the one expected");
-        self.received += count;
-        if self.received < expected.len() {
+        if !self.is_answered(expected, buffer)? {
             return Ok(None);
         }
-        self.received = 0;
         let now = Instant::now();
         let took = now - self.sent_at;
         self.sent_at = now;
         self.connection.send(message)?;
         Ok(Some(took))
+    }
+
+    /// Receives once; whether the message is back.
+    fn is_answered(&mut self, expected: &Expected<'_>, buffer: &mut [u8]) -> Result<bool> {
+        let count = match self.connection.receive(buffer)? {
+            None => return Ok(false),
+            Some(0) => bail!("the server hung up"),
+            Some(count) => count,
+        };
+        ensure!(expected.allows(&buffer[..count], self.received), "a response that is not the one expected");
+        self.received += count;
+        let is_answered = self.received >= expected.len();
+        if is_answered {
+            self.received = 0;
+        }
+        Ok(is_answered)
     }
 }
 

@@ -279,18 +279,9 @@ fn raw<S: serde::Serializer>(json: &str, serializer: S) -> Result<S::Ok, S::Erro
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ourio_engine::{CountersPage, Meter, Pulse};
-
-    use crate::traffic::Traffic;
 
     fn view(name: &str) -> LoopView {
-        LoopView {
-            name: name.to_owned(),
-            pulse: Pulse::default(),
-            page: CountersPage::default(),
-            meter: Meter::default(),
-            traffic: Traffic::default(),
-        }
+        LoopView { name: name.to_owned(), ..LoopView::default() }
     }
 
     #[test]

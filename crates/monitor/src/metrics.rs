@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::traffic::{Kind, Moved, Traffic};
 
 /// The pages of one loop, on which other threads read what it does.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct LoopView {
     /// Names the loop, such as the thread that it was made in.
     pub name: String,
@@ -237,13 +237,7 @@ mod tests {
     use super::*;
 
     fn view(name: &str) -> LoopView {
-        LoopView {
-            name: name.to_owned(),
-            pulse: Pulse::default(),
-            page: CountersPage::default(),
-            meter: Meter::default(),
-            traffic: Traffic::default(),
-        }
+        LoopView { name: name.to_owned(), ..LoopView::default() }
     }
 
     #[test]

@@ -113,6 +113,16 @@ impl StallWatch {
     }
 }
 
+/// Whether a thread of this process waits for another one, as for a lock; `None` if the kernel does not tell.
+#[pyfunction]
+pub(crate) fn _waits_for_thread(thread: i32) -> Option<bool> {
+    let state = ThreadState::read(thread).ok()?;
+    if state.activity == Activity::Running {
+        return Some(false);
+    }
+    state.call.map(|call| call.is_lock())
+}
+
 /// Far more than a thread needs to see that it must wait.
 const COMPUTES: Duration = Duration::from_millis(3);
 /// For so long the lock is kept at most, once or twice per stall.

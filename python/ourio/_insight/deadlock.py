@@ -23,9 +23,10 @@ from concurrent.futures import thread as pool
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
+from ourio import _ourio
 from ourio._insight import waits
 from ourio._insight.loop_watch import LoopWatch
-from ourio._loop import EventLoop
+from ourio._loop import EventLoop, open_loops
 
 _logger = logging.getLogger("ourio")
 
@@ -85,9 +86,9 @@ class Deadlock:
     """Tasks that cannot go on.
 
     Attributes:
-        grade: ``"definite"``: nothing can wake any task of the loop. ``"probable"``: something could, and for two
-            seconds neither the loop nor another thread has moved. ``"circle"``: these tasks wait for each other,
-            whatever the others do.
+        grade: ``"definite"``: nothing can wake any task of the loop. ``"probable"``: another thread could, but all wait
+            for threads, and for two seconds none has moved. ``"circle"``: these tasks wait for each other, whatever
+            the others do.
         tasks: The tasks: all of the loop, or those of the circle in their order.
         could_wake: What could wake the loop, in words, if it is probable.
     """
@@ -222,7 +223,7 @@ class DeadlockWatch(LoopWatch):
         wakers = could_wake(loop)
         if not pending or stuck == self._told_tasks:
             return
-        if wakers and {waits.wait_of(task).kind for task in pending} - _INNER:
+        if wakers and ({waits.wait_of(task).kind for task in pending} - _INNER or _hears_from_outside(loop)):
             return
         deadlock = Deadlock("probable" if wakers else "definite", _stuck(pending), tuple(wakers))
         if loop._beat() != beat:
@@ -280,9 +281,9 @@ def could_wake(loop: EventLoop | None = None) -> list[str]:
     me = threading.get_ident() if loop is None else loop._thread_id
     frames = sys._current_frames()
     found = []
-    known = {threading.get_native_id()}
+    known: set[int | None] = {threading.get_native_id()}
     for thread in threading.enumerate():
-        known.add(thread.native_id or 0)
+        known.add(thread.native_id)
         if thread.ident == me or thread.name.startswith(_OURS) or _is_idle(thread, frames.get(thread.ident or 0)):
             continue
         found.append(f"thread {thread.name!r}")
@@ -291,6 +292,23 @@ def could_wake(loop: EventLoop | None = None) -> list[str]:
         f"signal {number.name if isinstance(number, signal.Signals) else number}" for number in _handled_signals()
     ]
     return found
+
+
+def _hears_from_outside(loop: EventLoop) -> bool:
+    """Whether the outside may wake a loop that watches nothing: by a signal that the loop handles, or through a thread
+    that runs, sleeps for a time, or waits in the kernel for something else than another thread."""
+    if loop._signal_handlers:  # type: ignore[attr-defined]
+        return True
+    # Loops in other threads that nothing wakes either.
+    asleep = {other._thread_id for other in list(open_loops) if other._sleeps_without_end()}
+    inside = {
+        thread.native_id for thread in threading.enumerate() if thread.ident in asleep or thread.name.startswith(_OURS)
+    }
+    inside.add(threading.get_native_id())
+    return any(
+        _ourio._waits_for_thread(number) is False and not name.startswith(_OURS)
+        for number, name in _threads_beside(inside)
+    )
 
 
 def _handled_signals() -> list[int]:
@@ -308,23 +326,23 @@ def _is_idle(thread: threading.Thread, frame: Any) -> bool:
     return jobs is not None and jobs.empty() and frame is not None and frame.f_code is pool._worker.__code__
 
 
-def _foreign_threads(known: set[int]) -> list[str]:
+def _foreign_threads(known: set[int | None]) -> list[str]:
+    return [name for _, name in _threads_beside(known) if not name.startswith(_OURS)]
+
+
+def _threads_beside(known: set[int | None]) -> list[tuple[int, str]]:
+    """The other threads of this process: their numbers, and their names as the kernel knows them."""
     try:
         numbers = [int(number) for number in os.listdir("/proc/self/task")]
     except OSError:
-        return ["unknown"]
+        return [(0, "unknown")]
     found = []
     for number in numbers:
         if number in known:
             continue
-        try:
-            with open(f"/proc/self/task/{number}/comm") as file:
-                name = file.read().strip()
-        except OSError:
-            # It has ended.
-            continue
-        if not name.startswith(_OURS):
-            found.append(name)
+        # It may have ended.
+        with contextlib.suppress(OSError), open(f"/proc/self/task/{number}/comm") as file:
+            found.append((number, file.read().strip()))
     return found
 
 

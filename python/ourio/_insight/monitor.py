@@ -293,9 +293,9 @@ class _Shown:
 
 def show_process(http: str | None = None) -> None:
     """Show every open loop of this process: what a command runs in a process that was not prepared."""
-    from ourio._loop import _open_loops
+    from ourio._loop import open_loops
 
-    for loop in list(_open_loops):
+    for loop in list(open_loops):
         if not any(isinstance(watchdog, _Shown) for watchdog in loop._watchdogs):
             Monitor.show(loop, http=http)
 
