@@ -2,17 +2,26 @@
 //!
 //! The rules (how many per event, what to do without descriptors) are `ourio_transport::AcceptBackoff`; what
 //! happens with a connection is asyncio's own `_accept_connection2`, so it is exactly asyncio's per version.
+//! A plain internet socket is accepted from by one system call, any other by its own method.
 //! One thing differs: asyncio, out of descriptors, goes on through its whole backlog and reports and
 //! reschedules a hundred times; here the first failure pauses.
 
+use std::net::SocketAddr;
+use std::os::fd::IntoRawFd;
+
 use ourio_transport::{AcceptBackoff, AcceptFailure, Verdict};
 use pyo3::exceptions::{PyBlockingIOError, PyConnectionAbortedError, PyInterruptedError, PyOSError};
+use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{IntoPyDict, PyDict, PyTuple};
 use rustix::io::Errno;
+use rustix::net::SocketFlags;
 
+use crate::address;
+use crate::error;
 use crate::event_loop::Loop;
 use crate::known::known;
+use crate::socket::{MadeAs, Number};
 use crate::turn::call_exception_handler;
 
 #[pymethods]
@@ -36,20 +45,18 @@ impl Loop {
         let mut accept = AcceptBackoff::new(backlog);
         accept.handle_readable();
         loop {
-            let verdict = match sock.call_method0("accept") {
-                Ok(accepted) => {
-                    let (connection, address): (Bound<'_, PyAny>, Bound<'_, PyAny>) = accepted.extract()?;
+            let verdict = match accept_one(&sock) {
+                Ok((connection, address)) => {
                     log_connection(slf, &server, &address, &connection)?;
-                    connection.call_method1("setblocking", (false,))?;
                     let extra = PyDict::new(py);
-                    extra.set_item("peername", address)?;
+                    extra.set_item(intern!(py, "peername"), address)?;
                     welcome(slf, (&protocol_factory, connection, extra, &sslcontext, &server), rest)?;
                     accept.handle_accepted()
                 }
-                Err(error) => match accept.handle_failure(classify(py, &error)) {
-                    Verdict::Report => return Err(error),
+                Err(failure) => match accept.handle_failure(failure.kind(py)) {
+                    Verdict::Report => return Err(failure.into()),
                     Verdict::Pause(_) => {
-                        report_exhaustion(slf, &sock, error)?;
+                        report_exhaustion(slf, &sock, failure.into())?;
                         pause(slf, &protocol_factory, &sock, &sslcontext, &server, backlog, rest)?;
                         Verdict::Wait
                     }
@@ -80,6 +87,64 @@ fn with_timeouts<'py>(rest: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyTuple
     PyTuple::new(py, values)
 }
 
+/// Why nobody was accepted: what the kernel said, which need not become an exception, or what the socket's method raised.
+enum Failure {
+    Kernel(Errno),
+    Raised(PyErr),
+}
+
+impl Failure {
+    fn kind(&self, py: Python<'_>) -> AcceptFailure {
+        match self {
+            Self::Kernel(Errno::AGAIN | Errno::INTR) => AcceptFailure::NobodyWaits,
+            Self::Kernel(Errno::CONNABORTED) => AcceptFailure::Aborted,
+            Self::Kernel(errno) => classify_code(errno.raw_os_error()),
+            Self::Raised(error) => classify(py, error),
+        }
+    }
+}
+
+impl From<PyErr> for Failure {
+    fn from(error: PyErr) -> Self {
+        Self::Raised(error)
+    }
+}
+
+impl From<Failure> for PyErr {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Kernel(errno) => error::os(errno.raw_os_error()),
+            Failure::Raised(error) => error,
+        }
+    }
+}
+
+/// A connection that does not block, and its peer's address.
+type Accepted<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>);
+
+fn accept_one<'py>(sock: &Bound<'py, PyAny>) -> Result<Accepted<'py>, Failure> {
+    let py = sock.py();
+    if let (Some(number), Some(made_as)) = (Number::of_plain(sock), MadeAs::of_plain(sock))
+        && made_as.is_internet()
+    {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let accepted = number.with(|fd| rustix::net::acceptfrom_with(fd, flags));
+        let (connection, peer) = accepted.map_err(Failure::Kernel)?;
+        let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
+        let peer = peer.ok_or(Failure::Kernel(Errno::CONNABORTED))?;
+        let peer = address::to_python(py, peer)?;
+        // From here on the number is Python's to close. If no object comes of it nobody does, as in `socket.accept`:
+        // whether the object had it already is not known, and no number may be closed twice.
+        let fd = connection.into_raw_fd();
+        let kind = made_as.kind | libc::SOCK_NONBLOCK;
+        let connection = known()?.socket.bind(py).call1((made_as.family, kind, made_as.protocol, fd))?;
+        return Ok((connection, peer));
+    }
+    let (connection, peer): Accepted<'py> = sock.call_method0("accept")?.extract()?;
+    connection.call_method1("setblocking", (false,))?;
+    Ok((connection, peer))
+}
+
 type Connection<'a, 'py> = (
     &'a Bound<'py, PyAny>,
     Bound<'py, PyAny>,
@@ -91,17 +156,18 @@ type Connection<'a, 'py> = (
 /// Starts asyncio's own coroutine for a new connection.
 fn welcome(slf: &Bound<'_, Loop>, connection: Connection<'_, '_>, rest: &Bound<'_, PyTuple>) -> PyResult<()> {
     let py = slf.py();
-    let mut arguments = connection.into_pyobject(py)?.as_sequence().to_list()?.iter().collect::<Vec<_>>();
-    arguments.extend(rest.iter().take(2));
-    let keywords = PyDict::new(py);
+    let (factory, sock, extra, sslcontext, server) = connection;
+    let arguments = (factory, sock, extra, sslcontext, server, rest.get_item(0)?, rest.get_item(1)?);
     // 3.15: each connection gets a copy of the server's context.
-    if let Some(context) = rest.iter().nth(2) {
-        let own = if context.is_none() { context } else { context.call_method0("copy")? };
-        keywords.set_item("context", own)?;
-    }
-    let arguments = PyTuple::new(py, arguments)?;
-    let coroutine = slf.getattr("_accept_connection2")?.call(arguments, Some(&keywords))?;
-    slf.call_method("create_task", (coroutine,), Some(&keywords))?;
+    let keywords = match rest.iter().nth(2) {
+        None => None,
+        Some(context) => {
+            let own = if context.is_none() { context } else { context.call_method0("copy")? };
+            Some([("context", own)].into_py_dict(py)?)
+        }
+    };
+    let coroutine = slf.getattr(intern!(py, "_accept_connection2"))?.call(arguments, keywords.as_ref())?;
+    slf.call_method(intern!(py, "create_task"), (coroutine,), keywords.as_ref())?;
     Ok(())
 }
 
@@ -115,7 +181,10 @@ fn classify(py: Python<'_>, error: &PyErr) -> AcceptFailure {
     if !error.is_instance_of::<PyOSError>(py) {
         return AcceptFailure::Other;
     }
-    let code = error.value(py).getattr("errno").and_then(|code| code.extract::<i32>()).unwrap_or(0);
+    classify_code(error.value(py).getattr("errno").and_then(|code| code.extract()).unwrap_or(0))
+}
+
+fn classify_code(code: i32) -> AcceptFailure {
     let exhausted = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
     if exhausted.iter().any(|errno| errno.raw_os_error() == code) {
         return AcceptFailure::OutOfResources;

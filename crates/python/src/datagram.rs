@@ -4,17 +4,17 @@
 //! IPv4, with addresses as Python gives them: receiving, and sending while nothing is buffered.
 
 use std::ffi::CStr;
-use std::fmt::Write as _;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{SocketAddr, SocketAddrV4};
 
 use ourio_monitor::Kind;
 use pyo3::exceptions::PyTypeError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyInt, PyString, PyTuple, PyType};
+use pyo3::types::{PyBytes, PyDict, PyType};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 
+use crate::address;
 use crate::error;
 use crate::event_loop::Loop;
 use crate::known::known;
@@ -68,8 +68,10 @@ fn read_ready(py: Python<'_>, slf: &Bound<'_, PyAny>, _args: Args<'_>) -> PyResu
             }
         };
         let address = address.and_then(|address| SocketAddrV4::try_from(address).ok());
-        let address =
-            address.map_or_else(|| Ok(py.None().into_bound(py)), |address| to_python(py, address))?;
+        let address = match address {
+            Some(address) => address::to_python(py, SocketAddr::V4(address))?,
+            None => py.None().into_bound(py),
+        };
         let protocol = slf.getattr(intern!(py, "_protocol"))?;
         protocol.call_method1(intern!(py, "datagram_received"), (data, address))?;
         // Closed, paused or aborted: what has come since is not for this protocol.
@@ -160,7 +162,7 @@ fn destination(
     if connected || fixed {
         return Ok(None);
     }
-    let peer = address.and_then(|address| from_python(address.bind(py)));
+    let peer = address.and_then(|address| address::from_python(address.bind(py)));
     Ok(peer.map(|peer| (number, Some(peer))))
 }
 
@@ -169,22 +171,4 @@ fn error_received(slf: &Bound<'_, PyAny>, errno: Errno) -> PyResult<()> {
     let error = error::os(errno.raw_os_error()).into_value(py);
     let protocol = slf.getattr(intern!(py, "_protocol"))?;
     protocol.call_method1(intern!(py, "error_received"), (error,)).map(drop)
-}
-
-/// An address with a number for a host; names are for the socket's own method.
-fn from_python(address: &Bound<'_, PyAny>) -> Option<SocketAddrV4> {
-    let address = address.cast_exact::<PyTuple>().ok()?;
-    let (host, port) = (address.get_item(0).ok()?, address.get_item(1).ok()?);
-    if address.len() != 2 || !port.is_exact_instance_of::<PyInt>() {
-        return None;
-    }
-    let host: Ipv4Addr = host.cast_exact::<PyString>().ok()?.to_str().ok()?.parse().ok()?;
-    Some(SocketAddrV4::new(host, port.extract().ok()?))
-}
-
-fn to_python(py: Python<'_>, address: SocketAddrV4) -> PyResult<Bound<'_, PyAny>> {
-    let mut host = String::with_capacity(15);
-    // Writing to a string cannot fail.
-    let _ = write!(host, "{}", address.ip());
-    Ok((host, address.port()).into_pyobject(py)?.into_any())
 }

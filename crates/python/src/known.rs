@@ -31,6 +31,8 @@ pub(crate) struct Known {
     pub(crate) set_result_unless_cancelled: Object,
     pub(crate) logger: Object,
     pub(crate) set_nodelay: Object,
+    /// Since 3.13 a server wants to know which connection has come or gone.
+    pub(crate) servers_know_connections: bool,
     pub(crate) extract_stack: Object,
     pub(crate) iscoroutine: Object,
     pub(crate) iscoroutinefunction: Object,
@@ -61,6 +63,7 @@ pub(crate) fn import(py: Python<'_>) -> PyResult<()> {
         set_result_unless_cancelled: find("asyncio.futures", "_set_result_unless_cancelled")?,
         logger: find("asyncio.log", "logger")?,
         set_nodelay: find("asyncio.base_events", "_set_nodelay")?,
+        servers_know_connections: py.version_info() >= (3, 13),
         extract_stack: find("asyncio.format_helpers", "extract_stack")?,
         iscoroutine: find("asyncio", "iscoroutine")?,
         iscoroutinefunction: find("inspect", "iscoroutinefunction")?,

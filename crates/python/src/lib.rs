@@ -1,6 +1,7 @@
 //! `ourio._ourio`: the native half of the Python package `ourio`. This file is only the list.
 
 mod accept;
+mod address;
 mod callback;
 mod chunk;
 mod context;

@@ -6,7 +6,7 @@
 //! owner before every system call. Asking through `fileno()` would cost more than the rest of a small
 //! read; the number is therefore read from the object itself, where a probe at import proves that it is
 //! where every supported CPython has it: directly behind the object's head.
-#![expect(unsafe_code, reason = "reads one int of the socket object, as probed at import")]
+#![expect(unsafe_code, reason = "reads four ints of the socket object, as probed at import")]
 
 use std::cell::RefCell;
 use std::os::fd::{BorrowedFd, RawFd};
@@ -18,29 +18,71 @@ use pyo3::prelude::*;
 use crate::known::known;
 use crate::object::Object;
 
-/// Set if the probe has found the number where it is expected.
+/// Set if the probe has found what is read where it is expected.
 static LAYOUT_IS_KNOWN: AtomicBool = AtomicBool::new(false);
 
-/// `PySocketSockObject` begins with the object's head and `sock_fd` (Modules/socketmodule.h).
+/// `PySocketSockObject` begins with the object's head, `sock_fd` and what it was made as (Modules/socketmodule.h).
 #[repr(C)]
 struct SocketHead {
     head: ffi::PyObject,
     fd: RawFd,
+    made_as: MadeAs,
 }
 
-/// Finds out whether a socket's number can be read directly.
+/// What a socket was made as, in the numbers of the C library.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct MadeAs {
+    pub(crate) family: i32,
+    pub(crate) kind: i32,
+    pub(crate) protocol: i32,
+}
+
+impl MadeAs {
+    /// That of an object that is a `socket.socket`, exactly; `None` of any other.
+    pub(crate) fn of_plain(socket: &Bound<'_, PyAny>) -> Option<Self> {
+        if !is_plain(socket) {
+            return None;
+        }
+        // SAFETY: alive through the borrow, and of a type whose layout was probed.
+        Some(unsafe { read(socket.as_ptr()) }.made_as)
+    }
+
+    /// Whether it is a connection of TCP: for these asyncio turns Nagle's algorithm off.
+    pub(crate) fn is_tcp(self) -> bool {
+        self.is_internet() && self.kind == libc::SOCK_STREAM && self.protocol == libc::IPPROTO_TCP
+    }
+
+    pub(crate) fn is_internet(self) -> bool {
+        matches!(self.family, libc::AF_INET | libc::AF_INET6)
+    }
+}
+
+/// Finds out whether a socket's numbers can be read directly.
 pub(crate) fn probe(py: Python<'_>) -> PyResult<()> {
     let class = py.import("socket")?.getattr("socket")?;
-    let (first, second) = (class.call0()?, class.call0()?);
     let base = py.import("_socket")?.getattr("socket")?;
     let large_enough = base.getattr("__basicsize__")?.extract::<usize>()? >= size_of::<SocketHead>();
     let agrees = |socket: &Bound<'_, PyAny>| -> PyResult<bool> {
-        let number: RawFd = socket.call_method0("fileno")?.extract()?;
+        let told = Told {
+            fd: socket.call_method0("fileno")?.extract()?,
+            made_as: MadeAs {
+                family: socket.getattr("family")?.extract()?,
+                kind: socket.getattr("type")?.extract()?,
+                protocol: socket.getattr("proto")?.extract()?,
+            },
+        };
         // SAFETY: the object is at least as large as what is read, as `large_enough` was checked before.
-        Ok(large_enough && unsafe { read_number(socket.as_ptr()) } == number)
+        Ok(large_enough && unsafe { read(socket.as_ptr()) } == told)
     };
-    let mut known = agrees(&first)? && agrees(&second)?;
-    for socket in [first, second] {
+    let mut known = true;
+    for (family, kind, protocol) in [
+        (libc::AF_INET, libc::SOCK_STREAM, libc::IPPROTO_TCP),
+        (libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_NONBLOCK, 0),
+        (libc::AF_UNIX, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0),
+    ] {
+        let socket = class.call1((family, kind, protocol))?;
+        known = known && agrees(&socket)?;
         socket.call_method0("close")?;
         known = known && agrees(&socket)?;
     }
@@ -48,13 +90,28 @@ pub(crate) fn probe(py: Python<'_>) -> PyResult<()> {
     Ok(())
 }
 
+/// What is read of a socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Told {
+    fd: RawFd,
+    made_as: MadeAs,
+}
+
 /// # Safety
 ///
 /// `socket` points to a live object of at least the size of `SocketHead`.
 #[inline]
-unsafe fn read_number(socket: *mut ffi::PyObject) -> RawFd {
+unsafe fn read(socket: *mut ffi::PyObject) -> Told {
     // SAFETY: the caller's promise; an int has no invalid values.
-    unsafe { (*socket.cast::<SocketHead>()).fd }
+    let head = unsafe { &*socket.cast::<SocketHead>() };
+    Told { fd: head.fd, made_as: head.made_as }
+}
+
+/// Whether an object is a `socket.socket`, exactly, of a layout that is known.
+#[inline]
+fn is_plain(socket: &Bound<'_, PyAny>) -> bool {
+    let exact = known().is_ok_and(|known| socket.get_type().as_ptr() == known.socket.as_ptr());
+    exact && LAYOUT_IS_KNOWN.load(Ordering::Relaxed)
 }
 
 /// A descriptor's number as its owner has just told it; negative once the owner has closed it.
@@ -70,7 +127,7 @@ impl Number {
         let owner = match place.borrow().as_ref() {
             None => return Self(-1),
             // SAFETY: alive through the borrow, and of a type whose layout was probed.
-            Some(socket) if socket.direct => return Self(unsafe { read_number(socket.object.as_ptr()) }),
+            Some(socket) if socket.direct => return Self(unsafe { read(socket.object.as_ptr()) }.fd),
             Some(socket) => socket.object.bind(py).clone(),
         };
         let number = owner.call_method0("fileno").and_then(|number| number.extract());
@@ -80,12 +137,11 @@ impl Number {
     /// Asks an object that is a `socket.socket`, exactly; `None` of any other.
     #[inline]
     pub(crate) fn of_plain(socket: &Bound<'_, PyAny>) -> Option<Self> {
-        let exact = socket.get_type().as_ptr() == known().ok()?.socket.as_ptr();
-        if !exact || !LAYOUT_IS_KNOWN.load(Ordering::Relaxed) {
+        if !is_plain(socket) {
             return None;
         }
         // SAFETY: alive through the borrow, and of a type whose layout was probed.
-        Some(Self(unsafe { read_number(socket.as_ptr()) }))
+        Some(Self(unsafe { read(socket.as_ptr()) }.fd))
     }
 
     /// Uses the descriptor for one system call; `EBADF` once the socket has been closed.
@@ -117,6 +173,9 @@ pub(crate) struct Socket {
 
 impl Socket {
     pub(crate) fn new(socket: &Bound<'_, PyAny>) -> PyResult<Self> {
+        if is_plain(socket) {
+            return Ok(Self { object: socket.clone().into(), direct: true });
+        }
         let class = socket.py().import("_socket")?.getattr("socket")?;
         let direct = LAYOUT_IS_KNOWN.load(Ordering::Relaxed) && socket.is_instance(&class)?;
         // `isinstance` also believes `__class__`; the layout is that of the type.

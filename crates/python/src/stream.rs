@@ -25,7 +25,7 @@ use crate::gil::GilBound;
 use crate::known::known;
 use crate::object::Object;
 use crate::openssl::Session;
-use crate::socket::Socket;
+use crate::socket::{MadeAs, Number, Socket};
 use crate::stream_io::WriteHabit;
 use crate::tls;
 use crate::turn::call_exception_handler;
@@ -313,12 +313,15 @@ impl StreamTransport {
         if !own.contains("peername")? {
             own.set_item("peername", name_or_none(sock, "getpeername")?)?;
         }
-        known.set_nodelay.bind(py).call1((sock,))?;
+        let made_as = MadeAs::of_plain(sock);
+        set_nodelay(sock, made_as)?;
         let buffered = protocol.is_instance(known.buffered_protocol.bind(py))?;
         let tls = tls::session_of(&protocol)?;
-        let kind = match sock.getattr("family")?.extract::<i32>()? {
+        let family =
+            made_as.map_or_else(|| sock.getattr("family")?.extract(), |made_as| Ok(made_as.family))?;
+        let kind = match family {
             _ if tls.is_some() => Kind::Tls,
-            family if family == i32::from(rustix::net::AddressFamily::UNIX.as_raw()) => Kind::Unix,
+            libc::AF_UNIX => Kind::Unix,
             _ => Kind::Tcp,
         };
         let state = State {
@@ -656,9 +659,21 @@ impl Drop for State {
     }
 }
 
-/// Tells a server that a connection has come or gone. Since 3.13 it wants to know which.
+/// asyncio: `_set_nodelay`, which looks at enumerations that Python makes of what the socket was made as.
+fn set_nodelay(sock: &Bound<'_, PyAny>, made_as: Option<MadeAs>) -> PyResult<()> {
+    match (made_as, Number::of_plain(sock)) {
+        (Some(made_as), Some(number)) if made_as.is_tcp() => {
+            let done = number.with(|fd| rustix::net::sockopt::set_tcp_nodelay(fd, true));
+            done.map_err(|errno| error::os(errno.raw_os_error()))
+        }
+        (Some(_), Some(_)) => Ok(()),
+        _ => known()?.set_nodelay.bind(sock.py()).call1((sock,)).map(drop),
+    }
+}
+
+/// Tells a server that a connection has come or gone.
 fn tell_server(server: &Bound<'_, PyAny>, method: &str, transport: &Bound<'_, PyAny>) -> PyResult<()> {
-    if server.py().version_info() >= (3, 13) {
+    if known()?.servers_know_connections {
         server.call_method1(method, (transport,))?;
     } else {
         server.call_method0(method)?;
