@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import gc
+import os
 import socket
 
 import ourio
@@ -530,6 +531,54 @@ def test_streams(run):
         server.close()
 
     run(main())
+
+
+@pytest.mark.parametrize(
+    ("listens", "connects"),
+    [("127.0.0.1", "127.0.0.1"), ("::1", "::1"), ("::", "::ffff:127.0.0.1"), ("unix", "unix"), ("own", "127.0.0.1")],
+)
+def test_what_is_accepted_is_what_asyncio_accepts(same_on_both, tmp_path, listens, connects):
+    async def scenario():
+        loop = asyncio.get_running_loop()
+        accepted = loop.create_future()
+
+        class Told(asyncio.Protocol):
+            def connection_made(self, transport):
+                sock = transport.get_extra_info("socket")
+                family, kind, protocol = sock.family, sock.type, sock.proto
+                is_tcp = family != socket.AF_UNIX
+                peer = transport.get_extra_info("peername")
+                told = {
+                    "made as": (family, kind, protocol),
+                    "timeout": sock.gettimeout(),
+                    "inherited": os.get_inheritable(sock.fileno()),
+                    "nodelay": bool(is_tcp and sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)),
+                    "peer": (peer[0], *peer[2:]) if is_tcp else peer,
+                    "named as the kernel does": peer == sock.getpeername(),
+                }
+                accepted.set_result(told)
+                transport.close()
+
+        if listens == "unix":
+            address = str(tmp_path / f"{type(loop).__module__}.sock")
+            server = await loop.create_unix_server(Told, address)
+        else:
+            # A socket of the program's own is of protocol 0, for which asyncio leaves Nagle's algorithm on.
+            host = "127.0.0.1" if listens == "own" else listens
+            dual = {"family": socket.AF_INET6, "dualstack_ipv6": True} if listens == "::" else {}
+            own = socket.create_server((host, 0), **dual) if listens in ("own", "::") else None
+            where = {"sock": own} if own is not None else {"host": host, "port": 0}
+            server = await loop.create_server(Told, **where)
+            address = (connects, server.sockets[0].getsockname()[1])
+        with socket.socket(socket.AF_UNIX if listens == "unix" else server.sockets[0].family) as client:
+            client.setblocking(False)
+            await loop.sock_connect(client, address)
+            told = await accepted
+        server.close()
+        await server.wait_closed()
+        return told
+
+    same_on_both(scenario)
 
 
 def test_an_accepted_socket_can_be_handed_over(run):

@@ -77,9 +77,12 @@ impl Serve {
                             connections.get_mut(&key).context("nobody's event")?;
                         match connection.receive(&mut buffer) {
                             Ok(None) => {}
-                            Ok(Some(count)) if count > 0 => {
-                                connection.send(answer.as_deref().unwrap_or(&buffer[..count]))?;
-                            }
+                            Ok(Some(count))
+                                if count > 0
+                                    && connection
+                                        .send(answer.as_deref().unwrap_or(&buffer[..count]))
+                                        .is_ok() => {}
+                            // The client ends with messages under way.
                             Ok(Some(_)) | Err(_) => drop(connections.remove(&key)),
                         }
                     }

@@ -6,8 +6,10 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4};
 use pyo3::prelude::*;
 use pyo3::types::{PyInt, PyString, PyTuple};
 
+use crate::object::Object;
+
 /// An address with a number for a host; names are for the socket's own method.
-pub(crate) fn from_python(address: &Bound<'_, PyAny>) -> Option<SocketAddrV4> {
+fn from_python(address: &Bound<'_, PyAny>) -> Option<SocketAddrV4> {
     let address = address.cast_exact::<PyTuple>().ok()?;
     let (host, port) = (address.get_item(0).ok()?, address.get_item(1).ok()?);
     if address.len() != 2 || !port.is_exact_instance_of::<PyInt>() {
@@ -33,6 +35,51 @@ pub(crate) fn to_python(py: Python<'_>, address: SocketAddr) -> PyResult<Bound<'
         SocketAddr::V6(address) => (host, address.port(), address.flowinfo(), address.scope_id())
             .into_pyobject(py)
             .map(Bound::into_any),
+    }
+}
+
+/// The peers of datagrams that were seen last, with the tuples that Python has for them.
+///
+/// A server answers whom it has heard, with the tuple that it was given: neither the text need be made again, nor read.
+#[derive(Debug, Default)]
+pub(crate) struct Peers {
+    places: Vec<Option<(SocketAddrV4, Object)>>,
+}
+
+/// A power of two. Who shares a place is only made anew.
+const PLACES: usize = 256;
+
+impl Peers {
+    /// The tuple of an address.
+    pub(crate) fn tuple<'py>(
+        &mut self,
+        py: Python<'py>,
+        address: SocketAddrV4,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        if self.places.is_empty() {
+            self.places.resize_with(PLACES, || None);
+        }
+        let place = &mut self.places[usize::from(address.port()) % PLACES];
+        if let Some((known, tuple)) = place
+            && *known == address
+        {
+            return Ok(tuple.bind(py).clone());
+        }
+        let tuple = to_python(py, SocketAddr::V4(address))?;
+        // Tuples of a text and a number, of which nothing else is told when they go.
+        *place = Some((address, tuple.clone().into()));
+        Ok(tuple)
+    }
+
+    /// The address that a tuple stands for, if it can be used without a name being looked up.
+    pub(crate) fn address(&self, tuple: &Bound<'_, PyAny>) -> Option<SocketAddrV4> {
+        let port = tuple.cast_exact::<PyTuple>().ok()?.get_borrowed_item(1).ok()?;
+        // Of any other type, asking would run code of the program's.
+        let port: u16 = port.cast_exact::<PyInt>().ok()?.extract().ok()?;
+        match self.places.get(usize::from(port) % PLACES) {
+            Some(Some((address, known))) if known.as_ptr() == tuple.as_ptr() => Some(*address),
+            _ => from_python(tuple),
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 //! IPv4, with addresses as Python gives them: receiving, and sending while nothing is buffered.
 
 use std::ffi::CStr;
-use std::net::{SocketAddr, SocketAddrV4};
+use std::net::SocketAddrV4;
 
 use ourio_monitor::Kind;
 use pyo3::exceptions::PyTypeError;
@@ -14,7 +14,6 @@ use pyo3::types::{PyBytes, PyDict, PyType};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 
-use crate::address;
 use crate::error;
 use crate::event_loop::Loop;
 use crate::known::known;
@@ -69,7 +68,7 @@ fn read_ready(py: Python<'_>, slf: &Bound<'_, PyAny>, _args: Args<'_>) -> PyResu
         };
         let address = address.and_then(|address| SocketAddrV4::try_from(address).ok());
         let address = match address {
-            Some(address) => address::to_python(py, SocketAddr::V4(address))?,
+            Some(address) => event_loop.get().peers().borrow_mut().tuple(py, address)?,
             None => py.None().into_bound(py),
         };
         let protocol = slf.getattr(intern!(py, "_protocol"))?;
@@ -84,9 +83,10 @@ fn read_ready(py: Python<'_>, slf: &Bound<'_, PyAny>, _args: Args<'_>) -> PyResu
 
 fn sendto(py: Python<'_>, slf: &Bound<'_, PyAny>, args: Args<'_>) -> PyResult<Object> {
     let (data, address) = parse(py, args)?;
-    if let Ok(bytes) = data.bind(py).cast_exact::<PyBytes>()
+    let event_loop = slf.getattr(intern!(py, "_loop"))?;
+    if let (Ok(bytes), Ok(event_loop)) = (data.bind(py).cast_exact::<PyBytes>(), event_loop.cast::<Loop>())
         && !bytes.as_bytes().is_empty()
-        && let Some((number, peer)) = destination(slf, address.as_ref())?
+        && let Some((number, peer)) = destination(slf, event_loop.get(), address.as_ref())?
     {
         let bytes = bytes.as_bytes();
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
@@ -96,10 +96,7 @@ fn sendto(py: Python<'_>, slf: &Bound<'_, PyAny>, args: Args<'_>) -> PyResult<Ob
         });
         match sent {
             Ok(count) => {
-                let event_loop = slf.getattr(intern!(py, "_loop"))?;
-                if let Ok(event_loop) = event_loop.cast::<Loop>() {
-                    event_loop.get().traffic().sent(Kind::Udp, count);
-                }
+                event_loop.get().traffic().sent(Kind::Udp, count);
                 return Ok(known()?.none.clone_ref(py));
             }
             // asyncio's method buffers it.
@@ -142,6 +139,7 @@ fn parse(py: Python<'_>, args: Args<'_>) -> PyResult<(Object, Option<Object>)> {
 /// asyncio's method has to look at it.
 fn destination(
     slf: &Bound<'_, PyAny>,
+    event_loop: &Loop,
     address: Option<&Object>,
 ) -> PyResult<Option<(Number, Option<SocketAddrV4>)>> {
     let py = slf.py();
@@ -162,7 +160,7 @@ fn destination(
     if connected || fixed {
         return Ok(None);
     }
-    let peer = address.and_then(|address| address::from_python(address.bind(py)));
+    let peer = address.and_then(|address| event_loop.peers().borrow().address(address.bind(py)));
     Ok(peer.map(|peer| (number, Some(peer))))
 }
 

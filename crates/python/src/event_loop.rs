@@ -12,6 +12,7 @@ use pyo3::prelude::*;
 use pyo3::pyclass::PyVisit;
 use pyo3::types::{PyDict, PyList, PyTuple};
 
+use crate::address::Peers;
 use crate::entry::{Entry, Shared};
 use crate::error;
 use crate::gil::GilBound;
@@ -36,6 +37,7 @@ struct State {
     corked: RefCell<Vec<Shared<StreamTransport>>>,
     /// Where every read lands first. Taken out while in use.
     scratch: RefCell<Vec<u8>>,
+    peers: RefCell<Peers>,
     debug: Cell<bool>,
     /// Whether callbacks are timed or recorded, or tasks noted.
     instrumented: Cell<bool>,
@@ -97,6 +99,10 @@ impl Loop {
     pub(crate) fn update_instrumented(&self) {
         let records = self.state.recording.try_borrow().map_or(true, |recording| recording.is_some());
         self.state.instrumented.set(self.state.debug.get() || self.state.tracks_tasks.get() || records);
+    }
+
+    pub(crate) fn peers(&self) -> &RefCell<Peers> {
+        &self.state.peers
     }
 
     pub(crate) fn recording(&self) -> &RefCell<Option<Recording>> {
@@ -196,6 +202,7 @@ impl Loop {
             watchers: RefCell::default(),
             corked: RefCell::default(),
             scratch: RefCell::new(vec![0; READ_MAX]),
+            peers: RefCell::default(),
             debug: Cell::new(false),
             instrumented: Cell::new(false),
             recording: RefCell::new(None),
