@@ -22,7 +22,12 @@ PROGRAMS = ROOT / "examples/programs"
 # Seconds that a program may take; the slowest takes some 15.
 LIMIT = 240
 # Which servers a program talks to.
-NEEDS = {"asyncpg_queries": ["postgres"], "redis_client": ["redis"], "sqlalchemy_orm": ["postgres"]}
+NEEDS = {
+    "asyncpg_queries": ["postgres"],
+    "psycopg_pool_queries": ["postgres"],
+    "redis_client": ["redis"],
+    "sqlalchemy_orm": ["postgres"],
+}
 # What asyncio, or insight (with OURIO_DEADLOCK=report and OURIO_MONITOR=tasks), says of a program that is not well.
 COMPLAINTS = (
     "never retrieved",

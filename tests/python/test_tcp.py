@@ -706,3 +706,34 @@ def test_a_server_out_of_descriptors_recovers(run, monkeypatch):
         await asyncio.sleep(0)
 
     run(main())
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_a_server_and_its_connections_are_collected_together_in_silence(monkeypatch):
+    complaints = []
+    monkeypatch.setattr("sys.unraisablehook", complaints.append)
+
+    class Kept(asyncio.Protocol):
+        def connection_made(self, transport):
+            self.transport = transport
+
+    async def main(loop):
+        accepted = loop.create_future()
+
+        def factory():
+            accepted.set_result(None)
+            return Kept()
+
+        server = await loop.create_server(factory, "127.0.0.1", 0)
+        _, client = await loop.create_connection(Kept, *server.sockets[0].getsockname())
+        await accepted
+        await asyncio.sleep(0.01)
+        # A cycle, so that the collector takes them all apart.
+        client.server, server.client, server.loop = server, client, loop
+
+    loop = ourio.new_event_loop()
+    loop.run_until_complete(main(loop))
+    loop.close()
+    del loop
+    gc.collect()
+    assert not complaints

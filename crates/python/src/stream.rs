@@ -11,7 +11,7 @@ use ourio_engine::Token;
 use ourio_monitor::{Connection, Kind};
 use ourio_transport::{Effects, FlowChange, Loss, Stream};
 use pyo3::PyTraverseError;
-use pyo3::exceptions::{PyConnectionError, PyOSError, PyResourceWarning, PyRuntimeError};
+use pyo3::exceptions::{PyAttributeError, PyConnectionError, PyOSError, PyResourceWarning, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::pyclass::PyVisit;
 use pyo3::types::PyDict;
@@ -652,6 +652,10 @@ impl Drop for State {
                 Some(server) => tell_server(server.bind(py), "_detach", server.bind(py)),
                 None => Ok(()),
             };
+            // A server that is collected together with the transport may have lost its attributes before.
+            let detached = detached.or_else(|error| {
+                if error.is_instance_of::<PyAttributeError>(py) { Ok(()) } else { Err(error) }
+            });
             for error in [warned, closed, detached].into_iter().filter_map(Result::err) {
                 error.write_unraisable(py, None);
             }
