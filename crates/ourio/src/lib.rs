@@ -89,7 +89,7 @@
 //! | `loop.call_soon`, `call_later`, `call_at` | the same of [`EventLoop`]; [`call_soon`], [`call_later`] on the loop that runs | |
 //! | `loop.call_soon_threadsafe` | [`LoopHandle::call_soon_threadsafe`] | |
 //! | `loop.set_debug`, `slow_callback_duration` | [`LoopBuilder::debug`], [`LoopBuilder::slow_callback_duration`] | |
-//! | TLS | a crate over `futures-io` | |
+//! | TLS | a crate over `futures-io`: `examples/tls.rs` has rustls | |
 //!
 //! # Guarantees
 //!
