@@ -23,7 +23,7 @@ pub use access::{folder, socket_of};
 pub use board::{Board, LoopState, Note, Question};
 pub use metrics::{Connections, Figures, LoopView, Reading, connections, prometheus};
 pub use perfetto::{Origin as TraceOrigin, trace};
-pub use recorder::{Activity as RecordedActivity, Name, Record, Recorder};
+pub use recorder::{Activity as RecordedActivity, Name, Record, Recorder, Scale, Stamp};
 pub use server::{Identity, Server};
 pub use thread_state::{Activity, SystemCall, ThreadState, own_delay};
 pub use top::{picture, top};

@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::recorder::{Activity, Record, Recorder};
+use crate::recorder::{Activity, Record, Recorder, Scale};
 
 const SEQUENCE: u64 = 1;
 /// `SEQ_INCREMENTAL_STATE_CLEARED`: nothing before is needed to read this.
@@ -40,7 +40,7 @@ pub struct Origin {
 ///
 /// Steps, callbacks and I/O are slices of the loop's track; an arrow leads from what made or woke a task to the step that
 /// followed. Collections of garbage and jobs of other threads have tracks of their own.
-pub fn trace(recorder: &Recorder, origin: &Origin) -> Vec<u8> {
+pub fn trace(recorder: &Recorder, scale: Scale, origin: &Origin) -> Vec<u8> {
     let mut trace = Message::default();
     describe(&mut trace, PROCESS, 0, &origin.program, Some(origin.process), None);
     describe(
@@ -57,7 +57,7 @@ pub fn trace(recorder: &Recorder, origin: &Origin) -> Vec<u8> {
     let mut next_flow = 1;
     // What wakes is written before the slice that it happened in, which ends later.
     let mut pending: Vec<u64> = Vec::new();
-    for (activity, name, record) in recorder.records() {
+    for (activity, name, record) in recorder.records(scale) {
         match activity {
             Activity::Wake | Activity::Create => {
                 flows.entry(record.subject).or_insert_with(|| {

@@ -34,6 +34,53 @@ pub enum Activity {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Name(u32);
 
+/// A moment by some steady count: nanoseconds, or what is cheaper to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Stamp(pub u64);
+
+/// What stamps mean: the line through two moments that are known by both counts.
+#[derive(Debug, Clone, Copy)]
+pub struct Scale {
+    origin: (Stamp, Time),
+    nanos_per_stamp: f64,
+}
+
+impl Scale {
+    /// Stamps that are nanoseconds of the clock.
+    pub const NANOS: Self = Self { origin: (Stamp(0), Time::ZERO), nanos_per_stamp: 1.0 };
+
+    /// The line through two moments; the second is later.
+    #[expect(clippy::cast_precision_loss, reason = "what f64 rounds is less than the clock's own error")]
+    pub fn through(first: (Stamp, Time), second: (Stamp, Time)) -> Self {
+        let stamps = second.0.0.saturating_sub(first.0.0).max(1);
+        let nanos = second.1.saturating_since(first.1).as_nanos();
+        Self { origin: first, nanos_per_stamp: nanos as f64 / stamps as f64 }
+    }
+
+    /// The time of a stamp.
+    pub fn time(&self, stamp: Stamp) -> Time {
+        Time::from_nanos(moved(self.origin.1.as_nanos(), stamp.0, self.origin.0.0, self.nanos_per_stamp))
+    }
+
+    /// The stamp of a time.
+    pub fn stamp(&self, time: Time) -> Stamp {
+        let nanos = self.origin.1.as_nanos();
+        Stamp(moved(self.origin.0.0, time.as_nanos(), nanos, self.nanos_per_stamp.recip()))
+    }
+}
+
+/// `base` and as much more, or less, as `to` is beyond `from`, at a rate.
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a distance, not a time since the start of the machine"
+)]
+fn moved(base: u64, to: u64, from: u64, rate: f64) -> u64 {
+    let distance = (to.abs_diff(from) as f64 * rate).round() as u64;
+    if to >= from { base.saturating_add(distance) } else { base.saturating_sub(distance) }
+}
+
 /// One thing that was done.
 #[derive(Debug, Clone, Copy)]
 pub struct Record {
@@ -41,16 +88,23 @@ pub struct Record {
     pub start: Time,
     /// When it ended; the same as its beginning of what has no length.
     pub end: Time,
-    /// What it was.
-    name: u32,
     /// The task that it concerns, or the thread; 0 if none.
     pub subject: u32,
+}
+
+/// A record as it lies in the ring.
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    start: Stamp,
+    end: Stamp,
+    name: u32,
+    subject: u32,
 }
 
 /// The last records of one loop.
 #[derive(Debug)]
 pub struct Recorder {
-    ring: Vec<Record>,
+    ring: Vec<Entry>,
     capacity: usize,
     /// How many records there have been.
     written: u64,
@@ -98,8 +152,8 @@ impl Recorder {
 
     /// Writes a record.
     #[inline]
-    pub fn write(&mut self, name: Name, subject: u32, start: Time, end: Time) {
-        let record = Record { start, end, name: name.0, subject };
+    pub fn write(&mut self, name: Name, subject: u32, start: Stamp, end: Stamp) {
+        let record = Entry { start, end, name: name.0, subject };
         if self.ring.len() < self.capacity {
             self.ring.push(record);
         } else {
@@ -115,13 +169,14 @@ impl Recorder {
     }
 
     /// The records, the oldest first, with what they are and their names.
-    pub fn records(&self) -> impl Iterator<Item = (Activity, &str, Record)> {
+    pub fn records(&self, scale: Scale) -> impl Iterator<Item = (Activity, &str, Record)> {
         let first = usize::try_from(self.written % self.capacity as u64).unwrap_or(0);
         let first = if self.ring.len() < self.capacity { 0 } else { first };
         let (newer, older) = self.ring.split_at(first);
-        older.iter().chain(newer).map(|record| {
-            let (activity, name) = &self.names[record.name as usize];
-            (*activity, name.as_str(), *record)
+        older.iter().chain(newer).map(move |entry| {
+            let (activity, name) = &self.names[entry.name as usize];
+            let (start, end) = (scale.time(entry.start), scale.time(entry.end));
+            (*activity, name.as_str(), Record { start, end, subject: entry.subject })
         })
     }
 }
@@ -142,11 +197,31 @@ mod tests {
         let mut recorder = Recorder::new(4);
         let name = recorder.name(Activity::Step, "main");
         for time in 0..10 {
-            recorder.write(name, 1, Time::from_nanos(time), Time::from_nanos(time + 1));
+            recorder.write(name, 1, Stamp(time), Stamp(time + 1));
         }
-        let starts: Vec<_> = recorder.records().map(|(.., record)| record.start.as_nanos()).collect();
+        let starts: Vec<_> =
+            recorder.records(Scale::NANOS).map(|(.., record)| record.start.as_nanos()).collect();
         assert_eq!(starts, [6, 7, 8, 9]);
         assert_eq!(recorder.lost(), 6);
+    }
+
+    #[test]
+    fn stamps_become_times_between_and_beside_the_two_that_are_known() {
+        let second = 1_000_000_000;
+        let known = |stamp, seconds| (Stamp(stamp), Time::from_nanos(seconds * second));
+        let scale = Scale::through(known(5_000_000_000, 100), known(8_000_000_000, 101));
+        for (stamp, nanos) in [
+            (5_000_000_000, 100 * second),
+            (6_500_000_000, 100 * second + second / 2),
+            (8_000_000_000, 101 * second),
+            (11_000_000_000, 102 * second),
+            (2_000_000_000, 99 * second),
+        ] {
+            assert_eq!(scale.time(Stamp(stamp)).as_nanos(), nanos);
+            assert_eq!(scale.stamp(Time::from_nanos(nanos)), Stamp(stamp));
+        }
+        let at_once = Scale::through(known(7, 3), known(7, 3));
+        assert_eq!(at_once.time(Stamp(7)).as_nanos(), 3 * second);
     }
 
     #[test]
@@ -160,7 +235,10 @@ mod tests {
         }
         assert_eq!(recorder.names.len(), NAMES_MAX);
         let other = recorder.name(Activity::Step, "one more");
-        recorder.write(other, 0, Time::ZERO, Time::ZERO);
-        assert_eq!(recorder.records().map(|(_, name, _)| name.to_owned()).collect::<Vec<_>>(), ["other"]);
+        recorder.write(other, 0, Stamp(0), Stamp(0));
+        assert_eq!(
+            recorder.records(Scale::NANOS).map(|(_, name, _)| name.to_owned()).collect::<Vec<_>>(),
+            ["other"]
+        );
     }
 }

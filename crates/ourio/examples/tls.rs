@@ -48,7 +48,7 @@ fn main() -> Outcome<()> {
 
         let stream = trusting.connect(name, TcpStream::connect(address).await?).await?;
         let (mut reader, mut writer) = stream.split();
-        let blob: Arc<Vec<u8>> = Arc::new((0..BLOB_BYTES).map(|n| (n % 251) as u8).collect());
+        let blob: Arc<Vec<u8>> = Arc::new((0..BLOB_BYTES).map(|n| n.to_le_bytes()[0]).collect());
         let sent = Arc::clone(&blob);
         let sending = ourio::spawn(async move {
             writer.write_all(&sent).await?;

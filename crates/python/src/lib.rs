@@ -24,6 +24,7 @@ mod sock_calls;
 mod socket;
 mod stream;
 mod stream_io;
+mod ticks;
 mod tls;
 mod turn;
 mod watch;

@@ -7,8 +7,8 @@
 use std::ptr::NonNull;
 use std::time::Duration;
 
-use ourio_engine::{Clock, Event, Time};
-use ourio_monitor::{Name, RecordedActivity, Recorder, TraceOrigin, trace};
+use ourio_engine::{Event, Time};
+use ourio_monitor::{Name, RecordedActivity, Recorder, Stamp, TraceOrigin, trace};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -19,6 +19,7 @@ use crate::entry::Entry;
 use crate::event_loop::Loop;
 use crate::known::known;
 use crate::object::Object;
+use crate::ticks::Ticks;
 use crate::watch::Watcher;
 
 unsafe extern "C" {
@@ -32,6 +33,7 @@ unsafe extern "C" {
 #[derive(Debug)]
 pub(crate) struct Recording {
     recorder: Recorder,
+    ticks: Ticks,
     /// By address. A task that takes over another's address is noted when it is made.
     tasks: FxHashMap<usize, Known>,
     /// Names by the address of a code object, or of a coroutine's name, which are kept alive so that it stays theirs.
@@ -46,7 +48,7 @@ pub(crate) struct Recording {
     wake: Name,
     /// How often the kernel had been asked when the last record ended, and when that was: what follows without it begins
     /// then.
-    last: (u64, Time),
+    last: (u64, Stamp),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -66,8 +68,10 @@ impl Recording {
         let io = recorder.name(RecordedActivity::Io, "I/O");
         let step = recorder.name(RecordedActivity::Callback, "transport");
         let wake = recorder.name(RecordedActivity::Wake, "wake");
+        let ticks = Ticks::new();
         Self {
             recorder,
+            ticks,
             tasks: FxHashMap::default(),
             functions: FxHashMap::default(),
             threads: FxHashMap::default(),
@@ -76,8 +80,15 @@ impl Recording {
             io,
             step,
             wake,
-            last: (u64::MAX, Time::ZERO),
+            last: (u64::MAX, ticks.now()),
         }
+    }
+
+    /// Writes down what began at a time of `time.monotonic()`, and ends now.
+    fn write_since(&mut self, start: f64, name: Name, subject: u32) {
+        let start = Time::from_nanos(crate::schedule::nanos(start));
+        let start = self.ticks.scale().stamp(start);
+        self.recorder.write(name, subject, start, self.ticks.now());
     }
 
     fn task(&mut self, task: &Bound<'_, PyAny>) -> Known {
@@ -226,7 +237,7 @@ impl Loop {
         let mut recording = self.recording().try_borrow_mut().ok()?;
         let recording = recording.as_mut()?;
         let polls = self.engine().borrow().polls();
-        let start = if recording.last.0 == polls { recording.last.1 } else { self.engine().borrow().now() };
+        let start = if recording.last.0 == polls { recording.last.1 } else { recording.ticks.now() };
         let (name, subject) = recording.subject(self, py, entry);
         Some(Begun { name, subject, start, polls })
     }
@@ -235,10 +246,10 @@ impl Loop {
     #[inline(never)]
     pub(crate) fn recorded(&self, begun: Option<Begun>) {
         let Some(begun) = begun else { return };
-        let now = self.engine().borrow().now();
         if let Ok(mut recording) = self.recording().try_borrow_mut()
             && let Some(recording) = recording.as_mut()
         {
+            let now = recording.ticks.now();
             recording.recorder.write(begun.name, begun.subject, begun.start, now);
             recording.last = (begun.polls, now);
         }
@@ -298,7 +309,7 @@ impl Loop {
 pub(crate) struct Begun {
     name: Name,
     subject: u32,
-    start: Time,
+    start: Stamp,
     polls: u64,
 }
 
@@ -330,27 +341,23 @@ impl Loop {
 
     /// Writes down a job of another thread: what it was, its thread, and when it began, by `time.monotonic()`.
     fn _record_job(&self, name: &str, thread: &str, start: f64) {
-        let now = Clock::Real.now();
-        let start = Time::from_nanos(crate::schedule::nanos(start));
         if let Ok(mut recording) = self.recording().try_borrow_mut()
             && let Some(recording) = recording.as_mut()
         {
             let next = u32::try_from(recording.threads.len() + 1).unwrap_or(u32::MAX);
             let thread = *recording.threads.entry(thread.to_owned()).or_insert(next);
             let name = recording.recorder.name(RecordedActivity::Job, name);
-            recording.recorder.write(name, thread, start, now);
+            recording.write_since(start, name, thread);
         }
     }
 
     /// Writes down a collection of garbage that ends now.
     fn _record_collection(&self, start: f64) {
-        let now = Clock::Real.now();
-        let start = Time::from_nanos(crate::schedule::nanos(start));
         if let Ok(mut recording) = self.recording().try_borrow_mut()
             && let Some(recording) = recording.as_mut()
         {
             let name = recording.recorder.name(RecordedActivity::Collection, "gc.collect");
-            recording.recorder.write(name, 0, start, now);
+            recording.write_since(start, name, 0);
         }
     }
 
@@ -365,9 +372,10 @@ impl Loop {
         let thread = thread.and_then(|thread| u32::try_from(thread).ok()).unwrap_or(0);
         let origin = TraceOrigin { program, process: std::process::id(), name, thread };
         let traced = self.with_recording(py, |recording| {
-            recording
-                .as_ref()
-                .map(|recording| (trace(&recording.recorder, &origin), recording.recorder.lost()))
+            recording.as_ref().map(|recording| {
+                let scale = recording.ticks.scale();
+                (trace(&recording.recorder, scale, &origin), recording.recorder.lost())
+            })
         })?;
         Ok(traced.map(|(trace, lost)| (PyBytes::new(py, &trace), lost)))
     }
