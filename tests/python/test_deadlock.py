@@ -177,7 +177,7 @@ def test_what_another_thread_could_wake_is_probable_and_names_it():
     assert "can only be woken by thread 'much later'" in str(found[0])
 
 
-@pytest.mark.parametrize("wakes", ["a thread that reads", "a thread that sleeps", "a signal"])
+@pytest.mark.parametrize("wakes", ["a thread that reads", "a thread that sleeps", "a thread that computes", "a signal"])
 def test_what_the_outside_may_wake_is_not_even_probable(wakes, monkeypatch):
     monkeypatch.setattr("ourio._insight.deadlock._QUIET", 0.1)
     found = []
@@ -187,10 +187,15 @@ def test_what_the_outside_may_wake_is_not_even_probable(wakes, monkeypatch):
         reads, writes = os.pipe()
 
         def later():
-            if wakes == "a thread that sleeps":
-                time.sleep(1)
-            else:
-                os.read(reads, 1)
+            match wakes:
+                case "a thread that reads":
+                    os.read(reads, 1)
+                case "a thread that sleeps":
+                    time.sleep(1)
+                case _:
+                    end = time.monotonic() + 1
+                    while time.monotonic() < end:
+                        pass
             loop.call_soon_threadsafe(event.set)
 
         thread = threading.Thread(target=later if "thread" in wakes else done.wait)

@@ -156,6 +156,10 @@ calls! {
     SYS_execve Else,
     SYS_semtimedop Else,
     SYS_msgrcv Else,
+    SYS_mq_timedreceive Else,
+    SYS_io_uring_enter Descriptor,
+    SYS_io_getevents Else,
+    SYS_sched_yield Else,
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -52,7 +52,7 @@ fn _ourio(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(monitor::_top, module)?)?;
     module.add_function(wrap_pyfunction!(monitor::_picture, module)?)?;
     module.add_function(wrap_pyfunction!(gil::_check_interpreter, module)?)?;
-    module.add_function(wrap_pyfunction!(watchdog::_waits_for_thread, module)?)?;
+    module.add_function(wrap_pyfunction!(watchdog::_state_of, module)?)?;
     module.add_function(wrap_pyfunction!(datagram::_add_datagram_methods, module)?)?;
     module.add_function(wrap_pyfunction!(tls::_add_tls_methods, module)?)?;
     schedule::add_methods(py)?;

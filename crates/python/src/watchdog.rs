@@ -15,7 +15,7 @@ use crate::schedule::seconds;
 
 /// What the kernel says of a thread: a letter as in proc(5), seconds on a processor, seconds of waiting for one, the name
 /// and the descriptor of the system call, and whether that waits for a lock.
-type State = (char, Option<f64>, Option<f64>, Option<&'static str>, Option<i32>, bool);
+pub(crate) type State = (char, Option<f64>, Option<f64>, Option<&'static str>, Option<i32>, bool);
 
 /// Watches a loop from a native thread.
 #[pyclass(module = "ourio._ourio", frozen)]
@@ -113,14 +113,10 @@ impl StallWatch {
     }
 }
 
-/// Whether a thread of this process waits for another one, as for a lock; `None` if the kernel does not tell.
+/// What the kernel says of a thread of this process; `None` if there is none of that number.
 #[pyfunction]
-pub(crate) fn _waits_for_thread(thread: i32) -> Option<bool> {
-    let state = ThreadState::read(thread).ok()?;
-    if state.activity == Activity::Running {
-        return Some(false);
-    }
-    state.call.map(|call| call.is_lock())
+pub(crate) fn _state_of(thread: i32) -> Option<State> {
+    ThreadState::read(thread).ok().as_ref().map(state)
 }
 
 /// Far more than a thread needs to see that it must wait.

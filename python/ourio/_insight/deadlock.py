@@ -35,6 +35,8 @@ CHOICES: Final = ("report", "raise", "ignore")
 
 # What could wake the loop has had its time after this.
 _QUIET = 2.0
+# A thread that has had a processor for less, between two looks, has not got on.
+_USED = 0.001
 # A look for circles takes at most this share of the time.
 _SHARE = 0.01
 # So many tasks are written into a report.
@@ -199,7 +201,7 @@ class DeadlockWatch(LoopWatch):
     def _look_again(self) -> None:
         """The thread: what is only probable, and circles."""
         pause, beat = _QUIET, None
-        places: dict[int, tuple[int, int]] = {}
+        places: dict[int, _Place] = {}
         while not self._ended.wait(pause):
             loop = self._loop()
             if loop is None or loop.is_closed():
@@ -209,7 +211,7 @@ class DeadlockWatch(LoopWatch):
             began = time.monotonic()
             with contextlib.suppress(RuntimeError):
                 # Tasks came and went while they were counted: the next look will tell.
-                is_still = beat == before and all(earlier.get(one) == place for one, place in places.items())
+                is_still = beat == before and all(_is_still(earlier.get(one), now) for one, now in places.items())
                 if loop._sleeps_without_end() and is_still and beat != self._told_at:
                     self._look_at_sleeper(loop, beat)
                 else:
@@ -266,10 +268,29 @@ def _has_others() -> bool:
     return any(thread is not me and not thread.name.startswith(_OURS) for thread in threading.enumerate())
 
 
-def _places() -> dict[int, tuple[int, int]]:
+# Where a thread is: its frame, the instruction there, and the seconds that it has had a processor.
+_Place = tuple[int, int, float]
+
+
+def _places() -> dict[int, _Place]:
     """Where each other thread of the program is: one that gets on may still come to wake the loop."""
+    numbers = {thread.ident: thread.native_id for thread in threading.enumerate() if not thread.name.startswith(_OURS)}
     ours = {thread.ident for thread in threading.enumerate() if thread.name.startswith(_OURS)}
-    return {thread: (id(frame), frame.f_lasti) for thread, frame in sys._current_frames().items() if thread not in ours}
+    return {
+        thread: (id(frame), frame.f_lasti, _processor_time(numbers.get(thread)))
+        for thread, frame in sys._current_frames().items()
+        if thread not in ours
+    }
+
+
+def _is_still(before: _Place | None, now: _Place) -> bool:
+    # Who is asked while it runs is always found where it lets go of the interpreter's lock.
+    return before is not None and before[:2] == now[:2] and now[2] - before[2] < _USED
+
+
+def _processor_time(thread: int | None) -> float:
+    state = _ourio._state_of(thread) if thread else None
+    return (state[1] if state else None) or 0.0
 
 
 def could_wake(loop: EventLoop | None = None) -> list[str]:
@@ -305,10 +326,16 @@ def _hears_from_outside(loop: EventLoop) -> bool:
         thread.native_id for thread in threading.enumerate() if thread.ident in asleep or thread.name.startswith(_OURS)
     }
     inside.add(threading.get_native_id())
-    return any(
-        _ourio._waits_for_thread(number) is False and not name.startswith(_OURS)
-        for number, name in _threads_beside(inside)
-    )
+    return any(not name.startswith(_OURS) and _waits_outside(number) for number, name in _threads_beside(inside))
+
+
+def _waits_outside(thread: int) -> bool:
+    """Whether a thread runs, or is in a system call that is no wait for another thread."""
+    state = _ourio._state_of(thread)
+    if state is None:
+        return False
+    activity, _, _, call, _, is_lock = state
+    return activity == "R" or (call is not None and not is_lock)
 
 
 def _handled_signals() -> list[int]:
