@@ -13,18 +13,14 @@ pub struct ReadyQueue<C> {
     ring: VecDeque<C>,
     /// Entries at the front of `ring` that belong to the current batch. Always at most `ring.len()`.
     batch: usize,
-    /// Batches in a row that had no use for the room of a burst.
-    small_batches: u32,
 }
 
 /// Room that is never given back.
 const KEPT: usize = 1 << 16;
-/// What a burst has needed is given back after so many batches: another one may follow, and new pages are dear.
-const PATIENCE: u32 = 1024;
 
 impl<C> Default for ReadyQueue<C> {
     fn default() -> Self {
-        Self { ring: VecDeque::new(), batch: 0, small_batches: 0 }
+        Self { ring: VecDeque::new(), batch: 0 }
     }
 }
 
@@ -37,16 +33,8 @@ impl<C> ReadyQueue<C> {
     /// Makes the current batch exactly the entries that are here.
     pub fn fix_batch(&mut self) {
         self.batch = self.ring.len();
-        if self.ring.capacity() > KEPT {
-            self.reconsider_room();
-        }
-    }
-
-    #[cold]
-    fn reconsider_room(&mut self) {
-        self.small_batches = if self.batch < KEPT / 2 { self.small_batches + 1 } else { 0 };
-        if self.small_batches == PATIENCE {
-            self.small_batches = 0;
+        if self.ring.capacity() > KEPT && self.batch < KEPT / 2 {
+            // What a burst has needed is given back once it is over.
             self.ring.shrink_to(KEPT);
         }
     }
@@ -146,19 +134,12 @@ mod tests {
     }
 
     #[test]
-    fn what_a_burst_has_needed_is_given_back_when_no_other_follows() {
+    fn what_a_burst_has_needed_is_given_back() {
         let mut queue = ReadyQueue::default();
-        for _ in 0..2 {
-            (0..1_000_000).for_each(|n| queue.push(n));
-            queue.fix_batch();
-            assert_eq!(std::iter::from_fn(|| queue.pop_fifo()).count(), 1_000_000);
-            for n in 0..PATIENCE - 1 {
-                queue.push(n);
-                queue.fix_batch();
-                assert!(queue.ring.capacity() >= 1_000_000);
-                assert_eq!(queue.pop_fifo(), Some(n));
-            }
-        }
+        (0..1_000_000).for_each(|n| queue.push(n));
+        queue.fix_batch();
+        assert!(queue.ring.capacity() >= 1_000_000);
+        assert_eq!(std::iter::from_fn(|| queue.pop_fifo()).count(), 1_000_000);
         queue.push(1);
         queue.fix_batch();
         assert!(queue.ring.capacity() <= 2 * KEPT);
