@@ -46,6 +46,10 @@ pub(crate) fn add_methods(py: Python<'_>) -> PyResult<()> {
 /// From here on copying costs more than allocating: after such a read the next one is made without a copy.
 const MUCH_BYTES: usize = 64 * 1024;
 
+/// From here on a write is not held back: a system call for so much is worth its price, and what is held by a hundred
+/// connections at a time would be megabytes, which leave the processor's cache and, when they are freed, the process.
+const HELD_MAX: usize = 8 * 1024;
+
 /// Chunks per system call. The kernel's limit is 1024; beyond some dozens the call costs what it carries.
 const SLICES_MAX: usize = 64;
 
@@ -134,7 +138,8 @@ impl StreamTransport {
     fn cork(&self, slf: &Bound<'_, Self>) -> PyResult<()> {
         let (blocked, over) = {
             let stream = self.state.stream.borrow();
-            (stream.is_blocked(), stream.write_queue().len() > stream.flow().high())
+            let len = stream.write_queue().len();
+            (stream.is_blocked(), len >= HELD_MAX || len > stream.flow().high())
         };
         if blocked {
             let effects = self.state.stream.borrow_mut().handle_blocked();
