@@ -87,8 +87,9 @@ impl Recording {
     /// Writes down what began at a time of `time.monotonic()`, and ends now.
     fn write_since(&mut self, start: f64, name: Name, subject: u32) {
         let start = Time::from_nanos(crate::schedule::nanos(start));
-        let start = self.ticks.scale().stamp(start);
-        self.recorder.write(name, subject, start, self.ticks.now());
+        let (start, now) = (self.ticks.scale().stamp(start), self.ticks.now());
+        // The scale of a recording that has just begun is a rough one.
+        self.recorder.write(name, subject, start.min(now), now);
     }
 
     fn task(&mut self, task: &Bound<'_, PyAny>) -> Known {
