@@ -31,6 +31,9 @@ SCALES = (0.02, 0.07)
 # A compiler's other mood is not a regression, nor is where a machine's memory lies: tasks are hashed by address, and
 # the same library differs by 1.5 % from one folder to another.
 TOLERANCE = 0.05
+# How many turns ask the kernel depends on how fast they are, which callgrind makes a matter of luck: what seems to have
+# become worse is counted again, and the least counts.
+AGAIN = 2
 
 
 def cost_of(profile, library):
@@ -62,6 +65,12 @@ def measure(case, scale):
         return cost_of(profile, "_ourio")
 
 
+def count(case, operations):
+    """Instructions per operation."""
+    low, high = (measure(case, scale) for scale in SCALES)
+    return round((high - low) / (operations * (SCALES[1] - SCALES[0])))
+
+
 def main():
     parser = argparse.ArgumentParser(prog="cargo xtask instructions", description=__doc__.partition("\n")[0])
     parser.add_argument("--update", action="store_true", help="write down what is measured as what is expected")
@@ -73,9 +82,12 @@ def main():
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     expected, found, worse = everything.get(version, {}), collections.OrderedDict(), []
     for case, operations in CASES.items():
-        low, high = (measure(case, scale) for scale in SCALES)
-        found[case] = round((high - low) / (operations * (SCALES[1] - SCALES[0])))
         before = expected.get(case)
+        found[case] = count(case, operations)
+        for _ in range(AGAIN):
+            if before is None or found[case] <= before * (1 + TOLERANCE):
+                break
+            found[case] = min(found[case], count(case, operations))
         change = f"{found[case] / before - 1:+.1%}" if before else "new"
         print(f"{case:24} {found[case]:6} instructions  {change}", flush=True)
         if before and abs(found[case] / before - 1) > TOLERANCE:
