@@ -75,15 +75,16 @@ impl Serve {
                     key => {
                         let connection: &mut Connection =
                             connections.get_mut(&key).context("nobody's event")?;
-                        match connection.receive(&mut buffer) {
-                            Ok(None) => {}
-                            Ok(Some(count))
-                                if count > 0
-                                    && connection
-                                        .send(answer.as_deref().unwrap_or(&buffer[..count]))
-                                        .is_ok() => {}
-                            // The client ends with messages under way.
-                            Ok(Some(_)) | Err(_) => drop(connections.remove(&key)),
+                        let is_open = match connection.receive(&mut buffer) {
+                            Ok(None) => true,
+                            Ok(Some(0)) | Err(_) => false,
+                            // The client may end with messages under way.
+                            Ok(Some(count)) => {
+                                connection.send(answer.as_deref().unwrap_or(&buffer[..count])).is_ok()
+                            }
+                        };
+                        if !is_open {
+                            drop(connections.remove(&key));
                         }
                     }
                 }

@@ -2,8 +2,8 @@
 //!
 //! Writes made during one turn leave together at its end, or after a millisecond, in one system call per transport:
 //! the headers and the body of an HTTP response are one, and a peer that talks over many connections is woken once. A
-//! program cannot tell: the buffer's size is asked after a flush, and above the high-water mark nothing is held
-//! back.
+//! program cannot tell: the buffer's size is asked after a flush, and from 8 KiB on, or above the high-water mark,
+//! nothing is held back.
 
 use std::ffi::CStr;
 use std::io::IoSlice;
