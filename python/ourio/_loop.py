@@ -93,11 +93,19 @@ open_loops: "weakref.WeakSet[EventLoop]" = weakref.WeakSet()
 
 def _renew_after_fork() -> None:
     """Separate the loops of a forked process from those of its parent: both have the same kernel objects."""
+    _ourio._renew_pending_calls()
     for loop in list(open_loops):
         loop._renew()
 
 
-os.register_at_fork(after_in_child=_renew_after_fork)
+def _send_before_fork() -> None:
+    """Send what a callback has written before it forks: else both processes would send it."""
+    loop = asyncio._get_running_loop()
+    if isinstance(loop, EventLoop):
+        loop._send_waiting()
+
+
+os.register_at_fork(before=_send_before_fork, after_in_child=_renew_after_fork)
 
 
 def _name_of(function: Any) -> str:
@@ -405,9 +413,7 @@ class EventLoop(_ourio.Loop, asyncio.SelectorEventLoop):
             return super()._make_socket_transport(  # type: ignore[misc]
                 sock, protocol, waiter, extra=extra, server=server, **own
             )
-        self._ensure_fd_no_transport(sock)  # type: ignore[attr-defined]
         transport = _ourio.StreamTransport(self, sock, protocol, waiter, extra, server, context)
-        self._transports[sock.fileno()] = transport  # type: ignore[attr-defined]
         transport._start()
         return transport
 

@@ -2,9 +2,11 @@
 
 import asyncio
 import errno
+import gc
 import socket
 import struct
 
+import ourio
 import pytest
 
 
@@ -310,6 +312,171 @@ def test_what_happens_between_two_datagrams_of_one_batch(same_on_both, act):
         return seen
 
     same_on_both(scenario)
+
+
+def test_a_protocol_that_fails_and_pauses_loses_nothing(same_on_both):
+    async def scenario():
+        loop = asyncio.get_running_loop()
+        reports = []
+        loop.set_exception_handler(lambda _, context: reports.append(repr(context["exception"])))
+
+        class Failing(Told):
+            def datagram_received(self, data, address):
+                super().datagram_received(data, address)
+                number = int(data)
+                if number % 5 == 2:
+                    self.transport.pause_reading()
+                    loop.call_later(0.002, self.transport.resume_reading)
+                if number % 3 == 2:
+                    raise ValueError(number)
+
+        transport, protocol = await loop.create_datagram_endpoint(Failing, local_addr=("127.0.0.1", 0))
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            for number in range(40):
+                sender.sendto(b"%d" % number, transport.get_extra_info("sockname"))
+            await protocol.wait(40)
+        transport.close()
+        await protocol.lost
+        return [data for data, _ in protocol.received], reports
+
+    same_on_both(scenario)
+
+
+class Answering(Told):
+    """Answers each datagram with what ``answers`` makes of it."""
+
+    def __init__(self, answers):
+        super().__init__()
+        self.answers = answers
+
+    def datagram_received(self, data, address):
+        super().datagram_received(data, address)
+        self.answers(self.transport, data, address)
+
+
+async def asked(answers, count, questions=40, protocol=Answering):
+    """Ask a server of our own so often at once; it, its protocol, and so many answers in order of arrival."""
+    loop = asyncio.get_running_loop()
+    server, protocol = await loop.create_datagram_endpoint(lambda: protocol(answers), local_addr=("127.0.0.1", 0))
+    received = []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.setblocking(False)
+        for number in range(questions):
+            sender.sendto(b"%d" % number, server.get_extra_info("sockname"))
+        for _ in range(count):
+            received.append(await loop.sock_recv(sender, 65536))
+    return server, protocol, received
+
+
+def test_answers_of_every_form_and_length_stay_in_order(same_on_both):
+    async def scenario():
+        def answers(transport, data, address):
+            transport.sendto(data, address)
+            transport.sendto(bytearray(data) + b" mutable", address)
+            transport.sendto(data * 3000, ("localhost", address[1]) if int(data) % 2 else address)
+            transport.sendto(data + b" last", ("127.0.0.1", address[1]))
+
+        # Few enough for the kernel to keep all answers.
+        server, _, received = await asked(answers, 48, questions=12)
+        server.close()
+        return received
+
+    assert len(same_on_both(scenario)) == 48
+
+
+def test_an_answer_that_cannot_be_sent_takes_no_other_with_it(same_on_both):
+    async def scenario():
+        def answers(transport, data, address):
+            transport.sendto(data, address)
+            if int(data) % 7 == 0:
+                # Not allowed without SO_BROADCAST.
+                transport.sendto(b"refused", ("255.255.255.255", 9))
+            transport.sendto(data + b" again", address)
+
+        server, protocol, received = await asked(answers, 80)
+        server.close()
+        return received, protocol.errors
+
+    assert same_on_both(scenario)[1] == ["PermissionError"] * 6
+
+
+@pytest.mark.parametrize("end", ["close", "abort"])
+def test_what_was_answered_before_the_end_has_left(same_on_both, end):
+    async def scenario():
+        def answers(transport, data, address):
+            transport.sendto(data, address)
+            transport.sendto(data + b" again", address)
+            sizes.append(transport.get_write_buffer_size())
+            if data == b"4":
+                getattr(transport, end)()
+
+        sizes = []
+        _, protocol, received = await asked(answers, 10)
+        return received, sizes, await protocol.lost
+
+    assert len(same_on_both(scenario)[0]) == 10
+
+
+def test_garbage_that_sends_when_it_goes_disturbs_nobody(same_on_both):
+    """It may be collected whenever an object is made (before 3.12), also while datagrams are received."""
+
+    async def scenario():
+        class Farewell:
+            def __init__(self, transport, address):
+                self.itself, self.transport, self.address = self, transport, address
+
+            def __del__(self):
+                self.transport.sendto(b"farewell", self.address)
+
+        def answers(transport, data, address):
+            Farewell(transport, address)
+            transport.sendto(data, address)
+
+        loop = asyncio.get_running_loop()
+        server, protocol = await loop.create_datagram_endpoint(lambda: Answering(answers), local_addr=("127.0.0.1", 0))
+        thresholds = gc.get_threshold()
+        gc.set_threshold(1, 1, 1)
+        try:
+            # Of many peers, so that tuples are made.
+            for _ in range(30):
+                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+                    sender.setblocking(False)
+                    sender.sendto(b"question", server.get_extra_info("sockname"))
+                    while await loop.sock_recv(sender, 100) != b"question":
+                        pass
+        finally:
+            gc.set_threshold(*thresholds)
+        gc.collect()
+        server.close()
+        return len(protocol.received)
+
+    assert same_on_both(scenario) == 30
+
+
+def test_a_protocol_that_fails_when_told_of_an_error_stops_no_answers():
+    """Of what leaves at the end of the turn: on stock asyncio ``sendto`` itself raises what the protocol does."""
+
+    async def scenario():
+        reports = []
+        asyncio.get_running_loop().set_exception_handler(
+            lambda _, context: reports.append((context["message"][:21], repr(context["exception"])))
+        )
+
+        def answers(transport, data, address):
+            if data == b"1":
+                transport.sendto(b"refused", ("255.255.255.255", 9))
+            transport.sendto(data, address)
+
+        class Protocol(Answering):
+            def error_received(self, error):
+                raise ValueError(type(error).__name__)
+
+        server, _, received = await asked(answers, 4, questions=4, protocol=Protocol)
+        server.close()
+        return received, reports
+
+    reported = ("Exception in callback", "ValueError('PermissionError')")
+    assert ourio.run(scenario()) == ([b"0", b"1", b"2", b"3"], [reported])
 
 
 def test_every_form_of_an_address(same_on_both):

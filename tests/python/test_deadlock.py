@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ctypes
 import logging
 import os
 import signal
@@ -215,6 +216,43 @@ def test_what_the_outside_may_wake_is_not_even_probable(wakes, monkeypatch):
     with asyncio.Runner(loop_factory=ourio.EventLoop) as runner:
         DeadlockWatch(runner.get_loop(), "report", found.append).start()
         runner.run(main())
+    assert not found
+
+
+def test_a_thread_that_waits_for_the_interpreter_only_is_not_called_stuck(monkeypatch):
+    monkeypatch.setattr("ourio._insight.deadlock._QUIET", 0.1)
+    found, looks = [], []
+    waits_outside, library = insight._waits_outside, ctypes.PyDLL(None)
+
+    async def main():
+        event, loop = asyncio.Event(), asyncio.get_running_loop()
+        reads, writes = os.pipe()
+
+        def later():
+            os.read(reads, 1)
+            loop.call_soon_threadsafe(event.set)
+
+        def look(asked):
+            # What is read arrives while the look has the interpreter's lock, which these calls keep, for less than
+            # a thread waits before it asks for it.
+            if not looks:
+                library.write(writes, b"x", 1)
+                library.usleep(2_000)
+            looks.append(waits_outside(asked))
+            return looks[-1]
+
+        monkeypatch.setattr(insight, "_waits_outside", look)
+        thread = threading.Thread(target=later)
+        thread.start()
+        await event.wait()
+        thread.join()
+        os.close(reads)
+        os.close(writes)
+
+    with asyncio.Runner(loop_factory=ourio.EventLoop) as runner:
+        DeadlockWatch(runner.get_loop(), "report", found.append).start()
+        runner.run(main())
+    assert looks
     assert not found
 
 

@@ -115,6 +115,44 @@ def test_a_child_does_not_go_on_with_a_loop_that_was_running():
     assert "was running when its process was forked" in done.stderr
 
 
+def test_what_was_written_before_a_fork_is_sent_once():
+    """By the parent, though the child comes back to the loop, which then ends."""
+    script = """
+        import asyncio, os, socket, sys, ourio
+
+        async def main():
+            loop = asyncio.get_running_loop()
+            near, far = socket.socketpair()
+            far.setblocking(False)
+            reader, writer = await asyncio.open_connection(sock=near)
+            heard = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            heard.bind(("127.0.0.1", 0))
+            heard.setblocking(False)
+            sender, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, local_addr=("127.0.0.1", 0))
+            # Something else is to be done in this turn, so that what is written waits for its end.
+            loop.call_soon(int)
+            writer.write(b"stream")
+            sender.sendto(b"datagram", heard.getsockname())
+            pid = os.fork()
+            if pid == 0:
+                return
+            _, status = os.waitpid(pid, 0)
+            writer.close()
+            sender.close()
+            await asyncio.sleep(0.01)
+            print(os.waitstatus_to_exitcode(status), far.recv(100), heard.recv(100))
+            try:
+                print("twice", heard.recv(100))
+            except BlockingIOError:
+                print("once")
+
+        ourio.run(main())
+    """
+    command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(script)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
+    assert done.stdout == "1 b'stream' b'datagram'\nonce\n", done.stderr
+
+
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="asyncio shares its wake-up descriptor before 3.12")
 def test_a_signal_of_a_child_is_not_the_parents(loop):
     heard = []

@@ -198,3 +198,47 @@ def test_queues_locks_and_events(run):
         await event.wait()
 
     run(main())
+
+
+def test_every_form_of_create_task(same_on_both):
+    """With keywords of each version: the native method passes them on, or leaves the call to asyncio."""
+    variable = contextvars.ContextVar("variable", default=0)
+
+    async def scenario():
+        loop = asyncio.get_running_loop()
+        context = contextvars.copy_context()
+        context.run(variable.set, 5)
+        told = []
+
+        async def body():
+            told.append(("runs", variable.get()))
+            await asyncio.sleep(0)
+            return "result"
+
+        for keywords in (
+            {"name": "named"},
+            {"name": 7, "context": None},
+            {"context": context},
+            {"eager_start": True},
+            {"eager_start": True, "name": "eager", "context": context},
+            {"eager_start": None, "name": None},
+            {"unknown": 1},
+            {"loop": loop},
+        ):
+            coroutine = body()
+            try:
+                task = loop.create_task(coroutine, **keywords)
+                told.append("created")
+                told.append((task.get_name() if keywords.get("name") else None, await task))
+            except TypeError as error:
+                coroutine.close()
+                # A method written in C names itself otherwise.
+                told.append(str(error).partition(" ")[2])
+        for arguments in ((), (None,), (1, 2)):
+            try:
+                loop.create_task(*arguments)
+            except TypeError:
+                told.append("TypeError")
+        return told
+
+    same_on_both(scenario)

@@ -16,8 +16,12 @@ use crate::shell::{Step, root, say};
 pub(crate) struct Environment {
     folder: PathBuf,
     version: String,
+    /// Of the file name of an extension.
+    suffix: String,
 }
 
+/// The compiler's flags, of which a path may have spaces.
+pub(crate) const FLAGS: &str = "CARGO_ENCODED_RUSTFLAGS";
 const REQUIREMENTS: &str = "requirements-dev.txt";
 /// Prints `3.14 .cpython-314-x86_64-linux-gnu.so /usr/bin/python3.14`: for an environment, the interpreter
 /// that it was made from.
@@ -75,28 +79,48 @@ impl Environment {
             create(&folder, Path::new(&executable), &version, requirements_file)?;
             fs::write(&stamp_file, stamp)?;
         }
-        let this = Self { folder, version };
-        this.build(&suffix)?;
+        let this = Self { folder, version, suffix };
+        this.build()?;
         Ok(this)
     }
 
-    fn build(&self, suffix: &str) -> Result<()> {
+    fn build(&self) -> Result<()> {
         let compiler = Step::new("cc").arg("--version").read();
         compiler.context("no C compiler (cc) was found, which links the extension; install gcc or clang")?;
         say(&format!("building ourio for Python {}", self.version));
         let target = root().join("target/py").join(&self.version);
+        self.cargo_build(&target).run()?;
+        self.place(&target.join("release/lib_ourio.so"))?;
+        self.link()
+    }
+
+    fn cargo_build(&self, target: &Path) -> Step {
         let build = Step::cargo().args(["build", "--release", "--package", "ourio-python", "--target-dir"]);
-        build.arg(&target).env("PYO3_PYTHON", self.python()).run()?;
-        let built = target.join("release/lib_ourio.so");
-        let place = root().join(format!("python/ourio/_ourio{suffix}"));
-        let fresh = fs::read(&built).with_context(|| built.display().to_string())?;
+        build.arg(target).env("PYO3_PYTHON", self.python())
+    }
+
+    /// Builds the extension in a folder of its own, with flags that U+001F separates, and tells where the library is.
+    pub(crate) fn compile(&self, target: &Path, rustflags: &str) -> Result<PathBuf> {
+        self.cargo_build(target).env(FLAGS, rustflags).run()?;
+        Ok(target.join("release/lib_ourio.so"))
+    }
+
+    /// Puts a library where `import ourio` finds it.
+    pub(crate) fn place(&self, built: &Path) -> Result<()> {
+        let place = root().join(format!("python/ourio/_ourio{}", self.suffix));
+        let fresh = fs::read(built).with_context(|| built.display().to_string())?;
         if fs::read(&place).ok().as_deref() != Some(&fresh) {
             // Renamed into place: a running interpreter keeps the file that it has mapped.
             let beside = place.with_extension("new");
             fs::write(&beside, &fresh)?;
             fs::rename(&beside, &place)?;
         }
-        self.link()
+        Ok(())
+    }
+
+    /// uv, for what it does besides.
+    pub(crate) fn installer() -> Result<Step> {
+        Ok(Step::new(Installer::find()?.uv))
     }
 
     /// Makes `import ourio` and the command `ourio` work in the environment.

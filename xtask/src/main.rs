@@ -3,6 +3,7 @@
 //! Every command does its own set-up. Nothing here is needed by whoever uses Ourio.
 
 mod environment;
+mod guided;
 mod lint;
 mod shell;
 mod test;
@@ -88,11 +89,16 @@ enum Command {
     Bench {
         #[command(flatten)]
         python: PythonChoice,
-        /// Groups (scheduling, network, programs) or parts of the names of cases, and options of benches/__main__.py
+        /// Measure Ourio as its wheels are built: with profile-guided optimisation, as `pgo`.
+        #[arg(long)]
+        pgo: bool,
+        /// Groups (scheduling, network, latency, programs, matrix) or parts of the names of cases, and options of benches/__main__.py
         /// such as --quick, --rounds 3 or --loops uvloop,ourio.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Build a wheel into target/wheels with profile-guided optimisation, trained by the benchmarks.
+    Pgo(PythonChoice),
     /// Compare the crate `ourio` with tokio, smol and monoio: interleaved rounds in fresh processes.
     BenchRust {
         /// Parts of the names of cases, and options of benches/runtimes.py such as --quick or --rounds 3.
@@ -200,14 +206,15 @@ fn run(command: Command) -> Result<()> {
         }
         Command::Lint => lint::run(),
         Command::Tidy => tidy::run(),
-        Command::Bench { python, arguments } => {
-            let environment =
-                Environment::apart(python.python.as_deref(), "bench", "benches/requirements.txt")?;
-            let build =
-                ["build", "--quiet", "--release", "--package", "ourio-bench-native", "--features", "tls"];
-            shell::Step::cargo().args(build).run()?;
-            shell::python(&environment, "benches").args(arguments).run()
+        Command::Bench { python, pgo, arguments } => {
+            let environment = bench_environment(python.python.as_deref())?;
+            if pgo {
+                guided::install(&environment)?;
+            }
+            let build = pgo.then_some(["--build", "pgo"]);
+            shell::python(&environment, "benches").args(build.into_iter().flatten()).args(arguments).run()
         }
+        Command::Pgo(choice) => guided::wheel(&bench_environment(choice.python.as_deref())?),
         Command::BenchRust { arguments } => {
             let build = ["build", "--quiet", "--release", "--package", "ourio-bench-runtimes"];
             shell::Step::cargo().args(build).args(["--package", "ourio-bench-native"]).run()?;
@@ -244,6 +251,14 @@ fn run(command: Command) -> Result<()> {
             Ok(())
         }
     }
+}
+
+/// What the benchmarks need: every loop that has wheels, and the native program.
+fn bench_environment(python: Option<&Path>) -> Result<Environment> {
+    let environment = Environment::apart(python, "bench", "benches/requirements.txt")?;
+    let build = ["build", "--quiet", "--release", "--package", "ourio-bench-native", "--features", "tls"];
+    shell::Step::cargo().args(build).run()?;
+    Ok(environment)
 }
 
 fn conformance(python: Option<&Path>, only: &[String]) -> Result<()> {

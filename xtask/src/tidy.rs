@@ -21,9 +21,10 @@ const EDGES: [(&str, &[&str]); 8] = [
     ("../xtask", &[]),
 ];
 /// The only files that may contain `unsafe`.
-const UNSAFE_ROOMS: [&str; 14] = [
+const UNSAFE_ROOMS: [&str; 16] = [
     "crates/engine/src/poll/epoll.rs",
     "crates/engine/src/signal.rs",
+    "crates/python/src/arrivals.rs",
     "crates/python/src/chunk.rs",
     "crates/python/src/context.rs",
     "crates/python/src/entry.rs",
@@ -32,6 +33,7 @@ const UNSAFE_ROOMS: [&str; 14] = [
     "crates/python/src/method.rs",
     "crates/python/src/object.rs",
     "crates/python/src/openssl.rs",
+    "crates/python/src/pending_call.rs",
     "crates/python/src/recording.rs",
     "crates/python/src/schedule.rs",
     "crates/python/src/socket.rs",

@@ -91,15 +91,21 @@ impl fmt::Debug for Watchdog {
 impl Watchdog {
     /// Starts to watch.
     ///
+    /// `on_stall` is called by the watching thread when a stall has begun or goes on, after there is news of it.
+    ///
     /// # Errors
     ///
     /// The system's, if it refuses a thread.
-    pub fn start(pulse: Pulse, threshold: Duration) -> std::io::Result<Self> {
+    pub fn start(
+        pulse: Pulse,
+        threshold: Duration,
+        on_stall: impl Fn() + Send + 'static,
+    ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared { threshold, state: Mutex::default(), stopped: Condvar::new() });
         let (watching, watched) = (Arc::clone(&shared), pulse.clone());
         let (bell, rope) = std::io::pipe()?;
         let thread = thread::Builder::new().name("ourio-watchdog".to_owned());
-        let thread = thread.spawn(move || Watch::new(watched).watch(&watching, rope))?;
+        let thread = thread.spawn(move || Watch::new(watched).watch(&watching, rope, &on_stall))?;
         Ok(Self { shared, pulse, thread: Some(thread), bell, process: std::process::id() })
     }
 
@@ -125,6 +131,11 @@ impl Watchdog {
     /// for before, all of it.
     pub fn news(&self) -> Vec<Stall> {
         if self.is_ours() { std::mem::take(&mut self.shared.lock().news) } else { Vec::new() }
+    }
+
+    /// The same, for who only looks: it is still there to be asked for.
+    pub fn peek(&self) -> Vec<Stall> {
+        if self.is_ours() { self.shared.lock().news.clone() } else { Vec::new() }
     }
 
     /// What the loop's thread does now.
@@ -190,7 +201,7 @@ impl Watch {
         Self { pulse, beat, since: Instant::now(), before: None, stall: None }
     }
 
-    fn watch(mut self, shared: &Shared, mut rope: PipeWriter) {
+    fn watch(mut self, shared: &Shared, mut rope: PipeWriter, on_stall: &impl Fn()) {
         let look = (shared.threshold / LOOKS).max(LOOK_MIN);
         let mut state = shared.lock();
         while !state.stop {
@@ -202,11 +213,14 @@ impl Watch {
                 break;
             }
             drop(state);
-            let news = self.look(shared.threshold);
-            state = shared.lock();
-            if let Some(news) = news {
-                state.add(news, &mut rope);
+            if let Some(news) = self.look(shared.threshold) {
+                let goes_on = !news.is_over;
+                shared.lock().add(news, &mut rope);
+                if goes_on {
+                    on_stall();
+                }
             }
+            state = shared.lock();
         }
         // What is not over is told as far as it was seen: nobody looks any more.
         if let Some(stall) = self.stall.take() {

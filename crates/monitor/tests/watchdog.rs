@@ -1,5 +1,6 @@
 //! The watchdog on an engine whose host blocks on purpose.
 
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -44,7 +45,7 @@ fn burn(time: Duration) {
 #[test]
 fn a_turn_that_sleeps_in_the_kernel_is_told_while_it_does_with_the_call() {
     let mut engine = engine();
-    let watchdog = Watchdog::start(engine.pulse(), Duration::from_millis(20)).expect("a thread");
+    let watchdog = Watchdog::start(engine.pulse(), Duration::from_millis(20), || ()).expect("a thread");
     let asking = thread::scope(|scope| {
         let asking = scope.spawn(|| find(&watchdog, |stall| !stall.is_over && stall.states.len() > 2));
         turn(&mut engine, || thread::sleep(Duration::from_millis(300)));
@@ -67,7 +68,7 @@ fn a_turn_that_sleeps_in_the_kernel_is_told_while_it_does_with_the_call() {
 #[test]
 fn a_turn_that_computes_is_told_as_running() {
     let mut engine = engine();
-    let watchdog = Watchdog::start(engine.pulse(), Duration::from_millis(20)).expect("a thread");
+    let watchdog = Watchdog::start(engine.pulse(), Duration::from_millis(20), || ()).expect("a thread");
     turn(&mut engine, || burn(Duration::from_millis(200)));
     let stall = find(&watchdog, |_| true);
     assert!(stall.states.iter().all(|state| state.activity == Activity::Running), "{stall:?}");
@@ -77,7 +78,7 @@ fn a_turn_that_computes_is_told_as_running() {
 #[test]
 fn a_loop_that_rests_or_turns_or_does_not_run_is_no_stall() {
     let mut engine = engine();
-    let watchdog = Watchdog::start(engine.pulse(), Duration::from_millis(20)).expect("a thread");
+    let watchdog = Watchdog::start(engine.pulse(), Duration::from_millis(20), || ()).expect("a thread");
     let began = Instant::now();
     while began.elapsed() < Duration::from_millis(100) {
         turn(&mut engine, || burn(Duration::from_micros(100)));
@@ -93,7 +94,23 @@ fn a_loop_that_rests_or_turns_or_does_not_run_is_no_stall() {
 #[test]
 fn watchdogs_come_and_go_without_a_loop() {
     for _ in 0..50 {
-        let watchdog = Watchdog::start(Pulse::default(), Duration::from_millis(1)).expect("a thread");
+        let watchdog = Watchdog::start(Pulse::default(), Duration::from_millis(1), || ()).expect("a thread");
         assert!(watchdog.news().is_empty());
     }
+}
+
+#[test]
+fn who_wants_to_know_is_called_while_a_stall_goes_on_and_finds_the_news() {
+    let mut engine = engine();
+    let (told, calls) = mpsc::channel();
+    let on_stall = move || told.send(()).unwrap_or_default();
+    let watchdog = Watchdog::start(engine.pulse(), Duration::from_millis(20), on_stall).expect("a thread");
+    turn(&mut engine, || {
+        calls.recv_timeout(PATIENCE).expect("a call, in the middle of the turn");
+        let news = watchdog.news();
+        assert!(news.iter().any(|stall| !stall.is_over), "{news:?}");
+    });
+    turn(&mut engine, || {});
+    engine.end_run();
+    find(&watchdog, |stall| stall.is_over);
 }

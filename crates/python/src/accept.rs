@@ -7,9 +7,9 @@
 //! reschedules a hundred times; here the first failure pauses.
 
 use std::net::SocketAddr;
-use std::os::fd::IntoRawFd;
+use std::os::fd::{IntoRawFd, RawFd};
 
-use ourio_transport::{AcceptBackoff, AcceptFailure, Verdict};
+use ourio_transport::{AcceptBackoff, AcceptFailure, AcceptPace, Verdict};
 use pyo3::exceptions::{PyBlockingIOError, PyConnectionAbortedError, PyInterruptedError, PyOSError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -42,8 +42,12 @@ impl Loop {
         let none = || py.None().into_bound(py);
         let (sslcontext, server) = (sslcontext.unwrap_or_else(none), server.unwrap_or_else(none));
         let rest = &with_timeouts(rest)?;
-        let mut accept = AcceptBackoff::new(backlog);
+        let number = plain_internet(&sock).map(|(number, _)| number.get());
+        let mut pace = slf.get().pace(number);
+        let takes_one = pace.takes_one();
+        let mut accept = AcceptBackoff::new(if takes_one { 0 } else { backlog });
         accept.handle_readable();
+        let mut count = 0;
         loop {
             let verdict = match accept_one(&sock) {
                 Ok((connection, address)) => {
@@ -51,6 +55,7 @@ impl Loop {
                     let extra = PyDict::new(py);
                     extra.set_item(intern!(py, "peername"), address)?;
                     welcome(slf, (&protocol_factory, connection, extra, &sslcontext, &server), rest)?;
+                    count += 1;
                     accept.handle_accepted()
                 }
                 Err(failure) => match accept.handle_failure(failure.kind(py)) {
@@ -64,9 +69,23 @@ impl Loop {
                 },
             };
             if verdict != Verdict::Again {
+                if !takes_one {
+                    pace.handle_found(count);
+                }
+                if let Some(number) = number {
+                    slf.get().accepting().set((number, pace));
+                }
                 return Ok(());
             }
         }
+    }
+}
+
+impl Loop {
+    /// How a socket was accepted from, if it is the one that was last.
+    fn pace(&self, number: Option<RawFd>) -> AcceptPace {
+        let (last, pace) = self.accepting().get();
+        if number == Some(last) { pace } else { AcceptPace::default() }
     }
 }
 
@@ -122,11 +141,15 @@ impl From<Failure> for PyErr {
 /// A connection that does not block, and its peer's address.
 type Accepted<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>);
 
+/// A socket that is accepted from by one system call.
+fn plain_internet(sock: &Bound<'_, PyAny>) -> Option<(Number, MadeAs)> {
+    let (number, made_as) = (Number::of_plain(sock)?, MadeAs::of_plain(sock)?);
+    made_as.is_internet().then_some((number, made_as))
+}
+
 fn accept_one<'py>(sock: &Bound<'py, PyAny>) -> Result<Accepted<'py>, Failure> {
     let py = sock.py();
-    if let (Some(number), Some(made_as)) = (Number::of_plain(sock), MadeAs::of_plain(sock))
-        && made_as.is_internet()
-    {
+    if let Some((number, made_as)) = plain_internet(sock) {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let accepted = number.with(|fd| rustix::net::acceptfrom_with(fd, flags));
         let (connection, peer) = accepted.map_err(Failure::Kernel)?;

@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4};
 use pyo3::prelude::*;
 use pyo3::types::{PyInt, PyString, PyTuple};
 
+use crate::event_loop::Loop;
 use crate::object::Object;
 
 /// An address with a number for a host; names are for the socket's own method.
@@ -38,37 +39,49 @@ pub(crate) fn to_python(py: Python<'_>, address: SocketAddr) -> PyResult<Bound<'
     }
 }
 
-/// The peers of datagrams that were seen last, with the tuples that Python has for them.
+/// The tuple of an address that the loop may have seen before.
+pub(crate) fn shared<'py>(
+    py: Python<'py>,
+    event_loop: &Loop,
+    address: SocketAddrV4,
+) -> PyResult<Bound<'py, PyAny>> {
+    if let Some(tuple) = event_loop.addresses().borrow().tuple(py, address) {
+        return Ok(tuple);
+    }
+    // Made while nothing is borrowed: before 3.12, making an object may collect garbage, which may send.
+    let tuple = to_python(py, SocketAddr::V4(address))?;
+    let replaced = event_loop.addresses().borrow_mut().keep(address, tuple.clone().into());
+    drop(replaced);
+    Ok(tuple)
+}
+
+/// The addresses that were seen last, with the tuples that Python has for them.
 ///
 /// A server answers whom it has heard, with the tuple that it was given: neither the text need be made again, nor read.
+/// What is connected to a server has the server's address.
 #[derive(Debug, Default)]
-pub(crate) struct Peers {
+pub(crate) struct Addresses {
     places: Vec<Option<(SocketAddrV4, Object)>>,
 }
 
 /// A power of two. Who shares a place is only made anew.
 const PLACES: usize = 256;
 
-impl Peers {
-    /// The tuple of an address.
-    pub(crate) fn tuple<'py>(
-        &mut self,
-        py: Python<'py>,
-        address: SocketAddrV4,
-    ) -> PyResult<Bound<'py, PyAny>> {
+impl Addresses {
+    /// The tuple of an address that is known.
+    pub(crate) fn tuple<'py>(&self, py: Python<'py>, address: SocketAddrV4) -> Option<Bound<'py, PyAny>> {
+        match self.places.get(usize::from(address.port()) % PLACES) {
+            Some(Some((known, tuple))) if *known == address => Some(tuple.bind(py).clone()),
+            _ => None,
+        }
+    }
+
+    /// Keeps an address with its tuple; what was in its place comes back to be dropped when nothing is borrowed.
+    pub(crate) fn keep(&mut self, address: SocketAddrV4, tuple: Object) -> Option<(SocketAddrV4, Object)> {
         if self.places.is_empty() {
             self.places.resize_with(PLACES, || None);
         }
-        let place = &mut self.places[usize::from(address.port()) % PLACES];
-        if let Some((known, tuple)) = place
-            && *known == address
-        {
-            return Ok(tuple.bind(py).clone());
-        }
-        let tuple = to_python(py, SocketAddr::V4(address))?;
-        // Tuples of a text and a number, of which nothing else is told when they go.
-        *place = Some((address, tuple.clone().into()));
-        Ok(tuple)
+        self.places[usize::from(address.port()) % PLACES].replace((address, tuple))
     }
 
     /// The address that a tuple stands for, if it can be used without a name being looked up.

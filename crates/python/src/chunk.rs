@@ -49,10 +49,7 @@ impl Chunk {
             return Ok(Self { bytes: data.clone_ref(py) });
         }
         let data = data.bind(py);
-        let accepted = data.is_instance_of::<PyBytes>()
-            || data.is_instance_of::<PyByteArray>()
-            || data.is_instance_of::<PyMemoryView>();
-        if accepted { Self::copy(data) } else { Err(Self::refusal(data)?) }
+        if is_accepted(data) { Self::copy(data) } else { Err(Self::refusal(data)?) }
     }
 
     /// asyncio's words differ by version, so its own transport, which looks at the data first, says them.
@@ -70,6 +67,63 @@ impl Chunk {
         // SAFETY: a live object; the result is owned or null with an error. It is an exact `bytes`.
         let bytes = unsafe { Object::from_owned(data.py(), ffi::PyBytes_FromObject(data.as_ptr())) }?;
         Ok(Self { bytes })
+    }
+}
+
+/// Whether asyncio's `write` takes such an object.
+fn is_accepted(data: &Bound<'_, PyAny>) -> bool {
+    data.is_instance_of::<PyBytes>()
+        || data.is_instance_of::<PyByteArray>()
+        || data.is_instance_of::<PyMemoryView>()
+}
+
+/// A view of data that can change, to be sent from without a copy.
+pub(crate) struct ReadableBuffer {
+    view: Box<ffi::Py_buffer>,
+}
+
+impl ReadableBuffer {
+    /// `None` of a `bytes` object, which needs none, of what `write` does not take or is not contiguous, and of less
+    /// than `least` bytes.
+    #[inline]
+    pub(crate) fn of_large(data: &Bound<'_, PyAny>, least: usize) -> Option<Self> {
+        if data.is_exact_instance_of::<PyBytes>() { None } else { Self::of(data, least) }
+    }
+
+    fn of(data: &Bound<'_, PyAny>, least: usize) -> Option<Self> {
+        if !is_accepted(data) {
+            return None;
+        }
+        let mut view = Box::new(ffi::Py_buffer::new());
+        // SAFETY: `view` is writable, and is released exactly once, on drop, only if this succeeds.
+        let outcome = unsafe { ffi::PyObject_GetBuffer(data.as_ptr(), &raw mut *view, ffi::PyBUF_SIMPLE) };
+        if outcome < 0 {
+            // Whoever copies it says why, if that fails too.
+            drop(PyErr::take(data.py()));
+            return None;
+        }
+        let this = Self { view };
+        (this.as_ref().len() >= least.max(1)).then_some(this)
+    }
+}
+
+impl AsRef<[u8]> for ReadableBuffer {
+    fn as_ref(&self) -> &[u8] {
+        match usize::try_from(self.view.len) {
+            Ok(len) if len > 0 && !self.view.buf.is_null() => {
+                // SAFETY: a simple buffer is `len` contiguous bytes at `buf`, exported until released. Other Python
+                // code could write to it, but does not run while this thread is attached and only sends or copies.
+                unsafe { std::slice::from_raw_parts(self.view.buf.cast::<u8>(), len) }
+            }
+            _ => &[],
+        }
+    }
+}
+
+impl Drop for ReadableBuffer {
+    fn drop(&mut self) {
+        // SAFETY: acquired by `of`, which is the only constructor, and released here only.
+        unsafe { ffi::PyBuffer_Release(&raw mut *self.view) }
     }
 }
 

@@ -12,13 +12,15 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyType};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags};
+use rustix::net::SendFlags;
 
+use crate::address;
 use crate::error;
 use crate::event_loop::Loop;
 use crate::known::known;
 use crate::method::{self, Args, Body, RawMethod};
 use crate::object::Object;
+use crate::outgoing::{Datagram, send_held};
 use crate::schedule::raw_methods;
 use crate::socket::Number;
 use crate::watch;
@@ -36,67 +38,111 @@ pub(crate) fn _add_datagram_methods(class: &Bound<'_, PyType>) -> PyResult<()> {
     method::attach_to::<SendTo>(class)
 }
 
-/// How many datagrams are delivered per turn. More would save a poll of each few, at the cost of everybody else's
-/// latency.
-const BATCH_MAX: usize = 16;
-
 fn read_ready(py: Python<'_>, slf: &Bound<'_, PyAny>, _args: Args<'_>) -> PyResult<Object> {
+    let none = || Ok(known()?.none.clone_ref(py));
     let event_loop = slf.getattr(intern!(py, "_loop"))?;
-    let Ok(event_loop) = event_loop.cast::<Loop>() else { return Ok(known()?.none.clone_ref(py)) };
+    let Ok(event_loop) = event_loop.cast::<Loop>() else { return none() };
+    let this = event_loop.get();
     let sock = slf.getattr(intern!(py, "_sock"))?;
-    let len = slf.getattr(intern!(py, "max_size"))?.extract::<usize>()?;
-    for _ in 0..BATCH_MAX {
-        let Some(number) = Number::of_plain(&sock) else { break };
-        let outcome = {
-            let mut scratch = event_loop.get().scratch().borrow_mut();
-            let len = len.min(scratch.len());
-            let received =
-                number.with(|fd| rustix::net::recvfrom(fd, &mut scratch[..len], RecvFlags::DONTWAIT));
-            // The count may be more than there was room for only if that is asked for.
-            if let Ok((count, ..)) = &received {
-                event_loop.get().traffic().received(Kind::Udp, (*count).min(len));
-            }
-            received.map(|(count, _, address)| (PyBytes::new(py, &scratch[..count.min(len)]), address))
-        };
-        let (data, address) = match outcome {
-            Ok(received) => received,
-            Err(Errno::AGAIN | Errno::INTR) => break,
-            Err(errno) => {
-                error_received(slf, errno)?;
-                break;
-            }
-        };
-        let address = address.and_then(|address| SocketAddrV4::try_from(address).ok());
-        let address = match address {
-            Some(address) => event_loop.get().peers().borrow_mut().tuple(py, address)?,
-            None => py.None().into_bound(py),
-        };
+    let longest = slf.getattr(intern!(py, "max_size"))?.extract::<usize>()?;
+    let Some(number) = Number::of_plain(&sock) else { return none() };
+    if slf.getattr(intern!(py, "_undelivered"))?.is_truthy()? {
+        return none();
+    }
+    let received = {
+        let mut arrivals = this.arrivals().borrow_mut();
+        // All are taken out before any is delivered: whom they are delivered to may receive.
+        number.with(|fd| arrivals.receive(fd, longest)).map(|()| {
+            let datagrams = arrivals.iter().map(|(data, sender)| {
+                this.traffic().received(Kind::Udp, data.len());
+                (PyBytes::new(py, data), sender)
+            });
+            datagrams.collect::<Vec<_>>()
+        })
+    };
+    let mut rest = match received {
+        Ok(datagrams) => datagrams.into_iter(),
+        Err(Errno::AGAIN | Errno::INTR) => return none(),
+        Err(errno) => {
+            error_received(slf, errno)?;
+            return none();
+        }
+    };
+    while let Some((data, sender)) = rest.next() {
+        this.outgoing().borrow_mut().expect_more(rest.len() > 0);
         let protocol = slf.getattr(intern!(py, "_protocol"))?;
-        protocol.call_method1(intern!(py, "datagram_received"), (data, address))?;
-        // Closed, paused or aborted: what has come since is not for this protocol.
-        if !watch::is_read(event_loop.get(), number.get()) {
+        let delivered = protocol
+            .call_method1(intern!(py, "datagram_received"), (data, address_of(py, this, sender)?))
+            .map(drop);
+        // Not if it was closed, aborted or paused.
+        let goes_on = watch::is_read(this, number.get());
+        if delivered.is_err() || !goes_on {
+            this.outgoing().borrow_mut().expect_more(false);
+            postpone(slf, this, rest)?;
+            delivered?;
             break;
         }
     }
-    Ok(known()?.none.clone_ref(py))
+    none()
+}
+
+/// Keeps what was received after a datagram at which the protocol has stopped.
+#[cold]
+fn postpone<'py>(
+    slf: &Bound<'py, PyAny>,
+    event_loop: &Loop,
+    rest: impl ExactSizeIterator<Item = (Bound<'py, PyBytes>, Option<SocketAddrV4>)>,
+) -> PyResult<()> {
+    let py = slf.py();
+    if rest.len() == 0 {
+        return Ok(());
+    }
+    let rest = rest.map(|(data, sender)| Ok((data, address_of(py, event_loop, sender)?)));
+    slf.call_method1(intern!(py, "_postpone"), (rest.collect::<PyResult<Vec<_>>>()?,)).map(drop)
+}
+
+fn address_of<'py>(
+    py: Python<'py>,
+    event_loop: &Loop,
+    sender: Option<SocketAddrV4>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let Some(sender) = sender else { return Ok(py.None().into_bound(py)) };
+    address::shared(py, event_loop, sender)
 }
 
 fn sendto(py: Python<'_>, slf: &Bound<'_, PyAny>, args: Args<'_>) -> PyResult<Object> {
     let (data, address) = parse(py, args)?;
     let event_loop = slf.getattr(intern!(py, "_loop"))?;
-    if let (Ok(bytes), Ok(event_loop)) = (data.bind(py).cast_exact::<PyBytes>(), event_loop.cast::<Loop>())
+    let Ok(event_loop) = event_loop.cast::<Loop>() else {
+        return inherited_sendto(slf, &data, address.as_ref());
+    };
+    let this = event_loop.get();
+    if let Ok(bytes) = data.bind(py).cast_exact::<PyBytes>()
         && !bytes.as_bytes().is_empty()
-        && let Some((number, peer)) = destination(slf, event_loop.get(), address.as_ref())?
+        && let Some((number, peer)) = destination(slf, this, address.as_ref())?
     {
-        let bytes = bytes.as_bytes();
+        let len = bytes.as_bytes().len();
+        if let Some(peer) = peer
+            && let Some(address) = &address
+            && this.dispatching().get()
+            && this.outgoing().borrow().pays_to_wait(this, len)
+        {
+            let (transport, address) = (slf.clone().into(), address.clone_ref(py));
+            let datagram = Datagram { transport, data, address, peer };
+            if this.hold(datagram) {
+                send_held(event_loop)?;
+            }
+            return Ok(known()?.none.clone_ref(py));
+        }
+        send_held(event_loop)?;
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
         let sent = number.with(|fd| match peer {
-            Some(peer) => rustix::net::sendto(fd, bytes, flags, &peer),
-            None => rustix::net::send(fd, bytes, flags),
+            Some(peer) => rustix::net::sendto(fd, bytes.as_bytes(), flags, &peer),
+            None => rustix::net::send(fd, bytes.as_bytes(), flags),
         });
         match sent {
             Ok(count) => {
-                event_loop.get().traffic().sent(Kind::Udp, count);
+                this.traffic().sent(Kind::Udp, count);
                 return Ok(known()?.none.clone_ref(py));
             }
             // asyncio's method buffers it.
@@ -107,8 +153,19 @@ fn sendto(py: Python<'_>, slf: &Bound<'_, PyAny>, args: Args<'_>) -> PyResult<Ob
             }
         }
     }
+    send_held(event_loop)?;
+    inherited_sendto(slf, &data, address.as_ref())
+}
+
+/// asyncio's own method: checks, buffering.
+pub(crate) fn inherited_sendto(
+    slf: &Bound<'_, PyAny>,
+    data: &Object,
+    address: Option<&Object>,
+) -> PyResult<Object> {
+    let py = slf.py();
     let inherited = known()?.datagram_transport.bind(py).getattr(intern!(py, "sendto"))?;
-    let address = address.as_ref().map(|address| address.bind(py));
+    let address = address.map(|address| address.bind(py));
     Ok(inherited.call1((slf, data.bind(py), address))?.into())
 }
 
@@ -160,11 +217,11 @@ fn destination(
     if connected || fixed {
         return Ok(None);
     }
-    let peer = address.and_then(|address| event_loop.peers().borrow().address(address.bind(py)));
+    let peer = address.and_then(|address| event_loop.addresses().borrow().address(address.bind(py)));
     Ok(peer.map(|peer| (number, Some(peer))))
 }
 
-fn error_received(slf: &Bound<'_, PyAny>, errno: Errno) -> PyResult<()> {
+pub(crate) fn error_received(slf: &Bound<'_, PyAny>, errno: Errno) -> PyResult<()> {
     let py = slf.py();
     let error = error::os(errno.raw_os_error()).into_value(py);
     let protocol = slf.getattr(intern!(py, "_protocol"))?;

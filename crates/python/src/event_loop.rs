@@ -4,19 +4,23 @@
 //! `_closed` and `_stopping`. They are properties here, so that its code and ours share one state.
 
 use std::cell::{Cell, RefCell};
+use std::os::fd::RawFd;
 
 use ourio_engine::{Engine, Remote, TimerId, Token};
 use ourio_monitor::{LoopView, Traffic};
+use ourio_transport::AcceptPace;
 use pyo3::PyTraverseError;
 use pyo3::prelude::*;
 use pyo3::pyclass::PyVisit;
 use pyo3::types::{PyDict, PyList, PyTuple};
 
-use crate::address::Peers;
+use crate::address::Addresses;
+use crate::arrivals::Arrivals;
 use crate::entry::{Entry, Shared};
 use crate::error;
 use crate::gil::GilBound;
 use crate::object::Object;
+use crate::outgoing::{Datagram, Outgoing};
 use crate::recording::Recording;
 use crate::stream::StreamTransport;
 use crate::watch::Watchers;
@@ -35,9 +39,16 @@ struct State {
     watchers: RefCell<Watchers>,
     /// Transports that wrote during the callback that is running.
     corked: RefCell<Vec<Shared<StreamTransport>>>,
+    /// Datagrams that were sent during the turn that is running.
+    outgoing: RefCell<Outgoing>,
+    /// Whether anything of these two is left to be sent.
+    holds: Cell<bool>,
     /// Where every read lands first. Taken out while in use.
     scratch: RefCell<Vec<u8>>,
-    peers: RefCell<Peers>,
+    arrivals: RefCell<Arrivals>,
+    addresses: RefCell<Addresses>,
+    /// The socket that was accepted from last, and how.
+    accepting: Cell<(RawFd, AcceptPace)>,
     debug: Cell<bool>,
     /// Whether callbacks are timed or recorded, or tasks noted.
     instrumented: Cell<bool>,
@@ -82,6 +93,26 @@ impl Loop {
         &self.state.corked
     }
 
+    pub(crate) fn outgoing(&self) -> &RefCell<Outgoing> {
+        &self.state.outgoing
+    }
+
+    /// Whether something waits for the end of the turn to be sent.
+    #[inline]
+    pub(crate) fn holds(&self) -> &Cell<bool> {
+        &self.state.holds
+    }
+
+    /// Keeps a datagram until the turn ends; `true` if no more should wait.
+    pub(crate) fn hold(&self, datagram: Datagram) -> bool {
+        self.state.holds.set(true);
+        self.state.outgoing.borrow_mut().hold(datagram)
+    }
+
+    pub(crate) fn arrivals(&self) -> &RefCell<Arrivals> {
+        &self.state.arrivals
+    }
+
     pub(crate) fn scratch(&self) -> &RefCell<Vec<u8>> {
         &self.state.scratch
     }
@@ -101,8 +132,12 @@ impl Loop {
         self.state.instrumented.set(self.state.debug.get() || self.state.tracks_tasks.get() || records);
     }
 
-    pub(crate) fn peers(&self) -> &RefCell<Peers> {
-        &self.state.peers
+    pub(crate) fn accepting(&self) -> &Cell<(RawFd, AcceptPace)> {
+        &self.state.accepting
+    }
+
+    pub(crate) fn addresses(&self) -> &RefCell<Addresses> {
+        &self.state.addresses
     }
 
     pub(crate) fn recording(&self) -> &RefCell<Option<Recording>> {
@@ -201,8 +236,12 @@ impl Loop {
             engine: RefCell::new(engine),
             watchers: RefCell::default(),
             corked: RefCell::default(),
+            outgoing: RefCell::default(),
+            holds: Cell::new(false),
             scratch: RefCell::new(vec![0; READ_MAX]),
-            peers: RefCell::default(),
+            arrivals: RefCell::default(),
+            addresses: RefCell::default(),
+            accepting: Cell::new((-1, AcceptPace::default())),
             debug: Cell::new(false),
             instrumented: Cell::new(false),
             recording: RefCell::new(None),
@@ -371,11 +410,12 @@ impl Loop {
     fn _release(&self) {
         let entries = self.state.engine.borrow_mut().close();
         let watchers = self.state.watchers.take();
-        let corked = self.state.corked.take();
+        let (corked, outgoing) = (self.state.corked.take(), self.state.outgoing.take());
         self.state.scratch.take();
+        self.state.arrivals.take();
         Python::attach(|py| entries.iter().for_each(|entry| entry.leave(py)));
         // Dropped last and outside of every borrow: their destructors may call the loop.
-        drop((entries, watchers, corked));
+        drop((entries, watchers, corked, outgoing));
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {

@@ -74,16 +74,16 @@ impl Handle {
         matches!(self.state.life.get(), Life::Cancelled | Life::CancelledWhileRunning)
     }
 
-    /// Runs the callback; it may cancel its own handle meanwhile.
-    ///
-    /// The callback is lent out while Python runs, which everything else here respects: it looks only, or leaves
-    /// the callback where it is. Three references less per call.
-    #[inline]
     /// What it will call, or calls; `None` once cancelled.
     pub(crate) fn function<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
         self.state.callback.borrow().as_ref().map(|callback| callback.function.bind(py).clone())
     }
 
+    /// Runs the callback; it may cancel its own handle meanwhile.
+    ///
+    /// The callback is lent out while Python runs, which everything else here respects: it looks only, or leaves
+    /// the callback where it is. Three references less per call.
+    #[inline]
     pub(crate) fn run(&self, py: Python<'_>) -> PyResult<()> {
         let before = self.state.life.replace(Life::Running);
         let outcome = match self.state.callback.borrow().as_ref() {

@@ -2,6 +2,7 @@
 
 mod accept;
 mod address;
+mod arrivals;
 mod callback;
 mod chunk;
 mod context;
@@ -18,12 +19,15 @@ mod method;
 mod monitor;
 mod object;
 mod openssl;
+mod outgoing;
+mod pending_call;
 mod recording;
 mod schedule;
 mod sock_calls;
 mod socket;
 mod stream;
 mod stream_io;
+mod tables;
 mod ticks;
 mod tls;
 mod turn;
@@ -52,6 +56,9 @@ fn _ourio(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(monitor::_top, module)?)?;
     module.add_function(wrap_pyfunction!(monitor::_picture, module)?)?;
     module.add_function(wrap_pyfunction!(gil::_check_interpreter, module)?)?;
+    module.add_function(wrap_pyfunction!(pending_call::_set_pending_call, module)?)?;
+    module.add_function(wrap_pyfunction!(pending_call::_renew_pending_calls, module)?)?;
+    module.add_function(wrap_pyfunction!(watchdog::_own_delay, module)?)?;
     module.add_function(wrap_pyfunction!(watchdog::_state_of, module)?)?;
     module.add_function(wrap_pyfunction!(datagram::_add_datagram_methods, module)?)?;
     module.add_function(wrap_pyfunction!(tls::_add_tls_methods, module)?)?;

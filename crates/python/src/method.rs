@@ -20,6 +20,8 @@ use crate::object::Object;
 /// The positional and keyword arguments of one call, borrowed from the caller.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Args<'a> {
+    /// The positional arguments, then a value for each keyword.
+    all: &'a [*mut ffi::PyObject],
     positional: &'a [*mut ffi::PyObject],
     keywords: &'a [*mut ffi::PyObject],
     names: *mut ffi::PyObject,
@@ -39,12 +41,12 @@ impl<'a> Args<'a> {
             usize::try_from(unsafe { ffi::PyTuple_GET_SIZE(names) }).unwrap_or(0)
         };
         if args.is_null() || count + keyword_count == 0 {
-            return Self { positional: &[], keywords: &[], names };
+            return Self { all: &[], positional: &[], keywords: &[], names };
         }
         // SAFETY: the convention: `args` holds the positional arguments, then one value per name.
         let all = unsafe { std::slice::from_raw_parts(args, count + keyword_count) };
         let (positional, keywords) = all.split_at(count);
-        Self { positional, keywords, names }
+        Self { all, positional, keywords, names }
     }
 
     #[inline]
@@ -85,6 +87,17 @@ impl<'a> Args<'a> {
             // SAFETY: as `positional`.
             (name, unsafe { Object::from_borrowed(py, value) })
         })
+    }
+
+    /// Calls something with these very arguments.
+    #[inline]
+    pub(crate) fn pass_to(&self, py: Python<'_>, callable: &Object) -> PyResult<Object> {
+        let (callable, count) = (callable.as_ptr(), self.positional.len());
+        // SAFETY: the callable is alive, and so are the arguments: a value for each name follows the positional ones.
+        unsafe {
+            let answer = ffi::PyObject_Vectorcall(callable, self.all.as_ptr(), count, self.names);
+            Object::from_owned(py, answer)
+        }
     }
 
     /// A tuple of the positional arguments from `start` on.

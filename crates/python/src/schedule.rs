@@ -25,7 +25,7 @@ use crate::event_loop::Loop;
 use crate::garbage;
 use crate::gil::GilBound;
 use crate::handle::{Handle, ThreadSafeHandle, TimerHandle};
-use crate::known::known;
+use crate::known::{Known, known};
 use crate::method::{self, Args, Body, RawMethod};
 use crate::object::Object;
 
@@ -237,30 +237,32 @@ fn create_future(py: Python<'_>, slf: &Bound<'_, Loop>, args: Args<'_>) -> PyRes
 fn create_task(py: Python<'_>, slf: &Bound<'_, Loop>, args: Args<'_>) -> PyResult<Object> {
     let this = slf.get();
     this.check_closed()?;
-    let plain = args.len() == 1
-        && !this.is_debug()
-        && this.task_factory().borrow().is_none()
-        && runs_here(this)
-        && args.keywords(py).all(|(_, value)| value.bind(py).is_none());
-    if plain && let Some(coroutine) = args.positional(py, 0) {
-        let known_names = args
-            .keywords(py)
-            .all(|(name, _)| name.extract::<&str>().is_ok_and(|name| matches!(name, "name" | "context")));
-        if known_names {
-            if !this.is_instrumented() {
-                return known()?.task.call1(py, &coroutine);
-            }
-            this.record_creation(true);
-            let task = known()?.task.call1(py, &coroutine);
-            this.record_creation(false);
-            let task = task?;
-            if this.tracks_tasks() {
-                // Two frames: those of `note` itself.
-                let book = slf.getattr(intern!(py, "_task_book"))?;
-                book.call_method1(intern!(py, "note"), (task.bind(py), 2))?;
-            }
-            return Ok(task);
+    let known = known()?;
+    let plain =
+        args.len() == 1 && !this.is_debug() && this.task_factory().borrow().is_none() && runs_here(this);
+    let keywords = if args.names().is_null() { Keywords::None } else { task_keywords(py, known, args)? };
+    if plain
+        && keywords != Keywords::Others
+        && let Some(coroutine) = args.positional(py, 0)
+    {
+        // The loop need not be named, as it runs here. Without keywords a call costs half.
+        let create = || match keywords {
+            Keywords::None => known.task.call1(py, &coroutine),
+            Keywords::Passed | Keywords::Others => args.pass_to(py, &known.task),
+        };
+        if !this.is_instrumented() {
+            return create();
         }
+        this.record_creation(true);
+        let task = create();
+        this.record_creation(false);
+        let task = task?;
+        if this.tracks_tasks() {
+            // Two frames: those of `note` itself.
+            let book = slf.getattr(intern!(py, "_task_book"))?;
+            book.call_method1(intern!(py, "note"), (task.bind(py), 2))?;
+        }
+        return Ok(task);
     }
     let positional = args.tuple_from(py, 0)?;
     let keywords = PyDict::new(py);
@@ -273,6 +275,33 @@ fn create_task(py: Python<'_>, slf: &Bound<'_, Loop>, args: Args<'_>) -> PyResul
     let task = slf.getattr("_create_task")?.call(positional, Some(&keywords));
     this.record_creation(false);
     Ok(task?.into())
+}
+
+/// What `create_task` was given by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Keywords {
+    /// Nothing but `None`.
+    None,
+    /// What asyncio's class takes.
+    Passed,
+    /// What is asyncio's to judge, or for a class that a program has put in the place of asyncio's.
+    Others,
+}
+
+fn task_keywords(py: Python<'_>, known: &Known, args: Args<'_>) -> PyResult<Keywords> {
+    let takes = |name: &str| match name {
+        "name" | "context" => true,
+        "eager_start" => known.tasks_start_eagerly,
+        _ => false,
+    };
+    if !args.keywords(py).all(|(name, _)| name.extract::<&str>().is_ok_and(takes)) {
+        return Ok(Keywords::Others);
+    }
+    if args.keywords(py).all(|(_, value)| value.bind(py).is_none()) {
+        return Ok(Keywords::None);
+    }
+    let class = known.tasks.bind(py).getattr(intern!(py, "Task"))?;
+    Ok(if class.as_ptr() == known.task.as_ptr() { Keywords::Passed } else { Keywords::Others })
 }
 
 /// Whether this thread is running this loop.

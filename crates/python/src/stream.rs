@@ -5,6 +5,7 @@
 //! through `__class__`: asyncio's classes have `__slots__`, so they cannot be bases of a native layout.
 
 use std::cell::{Cell, RefCell};
+use std::net::SocketAddrV4;
 use std::rc::Rc;
 
 use ourio_engine::Token;
@@ -12,10 +13,12 @@ use ourio_monitor::{Connection, Kind};
 use ourio_transport::{Effects, FlowChange, Loss, Stream};
 use pyo3::PyTraverseError;
 use pyo3::exceptions::{PyAttributeError, PyConnectionError, PyOSError, PyResourceWarning, PyRuntimeError};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::pyclass::PyVisit;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyString};
 
+use crate::address;
 use crate::chunk::Chunk;
 use crate::context;
 use crate::entry::{Entry, Shared, Step};
@@ -27,6 +30,7 @@ use crate::object::Object;
 use crate::openssl::Session;
 use crate::socket::{MadeAs, Number, Socket};
 use crate::stream_io::WriteHabit;
+use crate::tables;
 use crate::tls;
 use crate::turn::call_exception_handler;
 
@@ -39,6 +43,9 @@ pub(crate) struct StreamTransport {
 
 #[derive(Debug)]
 pub(crate) struct State {
+    /// Set in every state that was made. Until 3.11 the collector may run while the object's `__dict__` is being made,
+    /// and meets one that is zeros still.
+    is_made: bool,
     pub(crate) stream: RefCell<Stream<Chunk>>,
     /// `None` once the connection is lost and the descriptor released.
     pub(crate) socket: RefCell<Option<Socket>>,
@@ -122,8 +129,8 @@ impl StreamTransport {
     pub(crate) fn tell_flow(&self, slf: &Bound<'_, Self>, change: FlowChange) -> PyResult<()> {
         let py = slf.py();
         let method = match change {
-            FlowChange::Pause => "pause_writing",
-            FlowChange::Resume => "resume_writing",
+            FlowChange::Pause => intern!(py, "pause_writing"),
+            FlowChange::Resume => intern!(py, "resume_writing"),
         };
         let Some(protocol) = self.protocol(py) else { return Ok(()) };
         let Err(error) = protocol.call_method0(method) else { return Ok(()) };
@@ -192,7 +199,8 @@ impl StreamTransport {
 
     fn made(&self, slf: &Bound<'_, Self>, event_loop: &Bound<'_, Loop>, context: &Object) -> PyResult<()> {
         let py = slf.py();
-        let reported = self.call_protocol(slf, event_loop, context, "connection_made", slf.as_any());
+        let reported =
+            self.call_protocol(slf, event_loop, context, intern!(py, "connection_made"), slf.as_any());
         let given = self.state.given_context.as_ref().map(|context| context.clone_ref(py));
         let read_context = match given {
             Some(context) => context,
@@ -205,8 +213,8 @@ impl StreamTransport {
         let waiter = self.state.waiter.take();
         if let Some(waiter) = waiter {
             let waiter = waiter.bind(py);
-            if !waiter.call_method0("cancelled")?.is_truthy()? {
-                waiter.call_method1("set_result", (py.None(),))?;
+            if !waiter.call_method0(intern!(py, "cancelled"))?.is_truthy()? {
+                waiter.call_method1(intern!(py, "set_result"), (py.None(),))?;
             }
         }
         reported
@@ -218,7 +226,7 @@ impl StreamTransport {
         slf: &Bound<'_, Self>,
         event_loop: &Bound<'_, Loop>,
         context: &Object,
-        method: &str,
+        method: &Bound<'_, PyString>,
         argument: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
         let py = slf.py();
@@ -234,7 +242,7 @@ impl StreamTransport {
         protocol: &Bound<'_, PyAny>,
         event_loop: &Bound<'_, Loop>,
         context: &Object,
-        (method, argument): (&str, &Bound<'_, PyAny>),
+        (method, argument): (&Bound<'_, PyString>, &Bound<'_, PyAny>),
         error: PyErr,
     ) -> PyResult<()> {
         let py = protocol.py();
@@ -253,7 +261,7 @@ impl StreamTransport {
         let py = slf.py();
         let loss = self.state.loss.borrow().as_ref().map(|loss| loss.bind(py).clone());
         let loss = loss.unwrap_or_else(|| py.None().into_bound(py));
-        let reported = self.call_protocol(slf, event_loop, context, "connection_lost", &loss);
+        let reported = self.call_protocol(slf, event_loop, context, intern!(py, "connection_lost"), &loss);
         let released = self.release(slf, event_loop);
         let waiter = self.state.empty_waiter.borrow().as_ref().map(|waiter| waiter.bind(py).clone());
         if let Some(waiter) = waiter
@@ -272,22 +280,23 @@ impl StreamTransport {
             event_loop.get().unwatch(token);
         }
         let socket = self.state.socket.take();
+        let left = tables::leave(event_loop, self.state.fd, slf.as_any());
         drop(self.state.connection.take());
         let protocol = self.state.protocol.take();
         let session = self.state.tls.take();
         let server = self.state.server.take();
         let waiter = self.state.waiter.take();
         let closed = match &socket {
-            Some(socket) => socket.object().bind(py).call_method0("close").map(drop),
+            Some(socket) => socket.object().bind(py).call_method0(intern!(py, "close")).map(drop),
             None => Ok(()),
         };
         if let Some(server) = server {
-            tell_server(server.bind(py), "_detach", slf.as_any())?;
+            tables::detach(server.bind(py), slf.as_any())?;
         }
         // asyncio: a lost transport keeps neither its protocol nor its loop alive.
         let kept = self.state.event_loop.take();
         drop((socket, protocol, session, waiter, kept));
-        closed
+        closed.and(left)
     }
 }
 
@@ -305,13 +314,19 @@ impl StreamTransport {
         context: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let py = event_loop.py();
+        let fd = match Number::of_plain(sock) {
+            Some(number) => number.get(),
+            None => sock.call_method0(intern!(py, "fileno"))?.extract()?,
+        };
+        tables::refuse_if_used(event_loop, sock, fd)?;
         let known = known()?;
         // asyncio: names are asked for once, so that they are still known after the peer has gone.
         let own = extra.map_or_else(|| Ok(PyDict::new(py)), PyDictMethods::copy)?;
-        own.set_item("socket", known.transport_socket.bind(py).call1((sock,))?)?;
-        own.set_item("sockname", name_or_none(sock, "getsockname")?)?;
-        if !own.contains("peername")? {
-            own.set_item("peername", name_or_none(sock, "getpeername")?)?;
+        own.set_item(intern!(py, "socket"), known.transport_socket.bind(py).call1((sock,))?)?;
+        own.set_item(intern!(py, "sockname"), own_name(event_loop, sock)?)?;
+        if !own.contains(intern!(py, "peername"))? {
+            let name = name_or_none(sock, intern!(py, "getpeername"))?;
+            own.set_item(intern!(py, "peername"), name)?;
         }
         let made_as = MadeAs::of_plain(sock);
         set_nodelay(sock, made_as)?;
@@ -325,8 +340,9 @@ impl StreamTransport {
             _ => Kind::Tcp,
         };
         let state = State {
+            is_made: true,
             stream: RefCell::new(Stream::new()),
-            fd: sock.call_method0("fileno")?.extract()?,
+            fd,
             socket: RefCell::new(Some(Socket::new(sock)?)),
             event_loop: RefCell::new(Some(event_loop.clone().into())),
             tls: RefCell::new(tls),
@@ -348,11 +364,13 @@ impl StreamTransport {
         Ok(Self { state: GilBound::new(state) })
     }
 
-    /// Attaches to the server and schedules `connection_made`.
+    /// Enters the tables of the loop and the server, and schedules `connection_made`.
     fn _start(slf: &Bound<'_, Self>) -> PyResult<()> {
         let server = slf.get().state.server.borrow().as_ref().map(|server| server.bind(slf.py()).clone());
+        let this = slf.get();
+        this.with_loop(slf.py(), |event_loop| tables::enter(event_loop, this.state.fd, slf.as_any()))?;
         if let Some(server) = server {
-            tell_server(&server, "_attach", slf.as_any())?;
+            tables::attach(&server, slf.as_any())?;
         }
         Self::schedule(slf, Step::Made)
     }
@@ -593,6 +611,9 @@ impl StreamTransport {
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         let state = &self.state;
+        if !state.is_made {
+            return Ok(());
+        }
         visit.call(state.extra.as_py())?;
         visit.call(state.given_context.as_ref().map(Object::as_py))?;
         let fields = [
@@ -649,7 +670,7 @@ impl Drop for State {
             let closed = socket.object().bind(py).call_method0("close").map(drop);
             let detached = match self.server.take() {
                 // The transport itself is gone; the server only counts, or looks it up in a weak set.
-                Some(server) => tell_server(server.bind(py), "_detach", server.bind(py)),
+                Some(server) => tables::detach(server.bind(py), server.bind(py)),
                 None => Ok(()),
             };
             // A server that is collected together with the transport may have lost its attributes before.
@@ -675,17 +696,26 @@ fn set_nodelay(sock: &Bound<'_, PyAny>, made_as: Option<MadeAs>) -> PyResult<()>
     }
 }
 
-/// Tells a server that a connection has come or gone.
-fn tell_server(server: &Bound<'_, PyAny>, method: &str, transport: &Bound<'_, PyAny>) -> PyResult<()> {
-    if known()?.servers_know_connections {
-        server.call_method1(method, (transport,))?;
-    } else {
-        server.call_method0(method)?;
+/// The address of our side of a connection.
+fn own_name<'py>(
+    event_loop: &Bound<'py, Loop>,
+    sock: &Bound<'py, PyAny>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let py = sock.py();
+    if let (Some(number), Some(made_as)) = (Number::of_plain(sock), MadeAs::of_plain(sock))
+        && made_as.family == libc::AF_INET
+        && let Ok(name) = number.with(|fd| rustix::net::getsockname(fd))
+        && let Ok(name) = SocketAddrV4::try_from(name)
+    {
+        return address::shared(py, event_loop.get(), name).map(Some);
     }
-    Ok(())
+    name_or_none(sock, intern!(py, "getsockname"))
 }
 
-fn name_or_none<'py>(sock: &Bound<'py, PyAny>, method: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
+fn name_or_none<'py>(
+    sock: &Bound<'py, PyAny>,
+    method: &Bound<'py, PyString>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
     match sock.call_method0(method) {
         Ok(name) => Ok(Some(name)),
         Err(error) if error.is_instance_of::<PyOSError>(sock.py()) => Ok(None),

@@ -11,12 +11,13 @@ use std::io::IoSlice;
 use ourio_engine::{Interest, Readiness};
 use ourio_transport::Admission;
 use pyo3::exceptions::PyRuntimeError;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown};
 
-use crate::chunk::{Chunk, WritableBuffer, receive_bytes};
+use crate::chunk::{Chunk, ReadableBuffer, WritableBuffer, receive_bytes};
 use crate::context;
 use crate::entry::Shared;
 use crate::error;
@@ -70,7 +71,13 @@ impl Default for WriteHabit {
 
 fn write(py: Python<'_>, slf: &Bound<'_, StreamTransport>, args: Args<'_>) -> PyResult<Object> {
     let data = one_argument(py, args, "write", "data")?;
-    StreamTransport::write_chunk(slf, Chunk::new(py, &data)?, "write")?;
+    if let Some(view) = ReadableBuffer::of_large(data.bind(py), HELD_MAX)
+        && slf.get().sends_next()
+    {
+        StreamTransport::send_from(slf, view)?;
+    } else {
+        StreamTransport::write_chunk(slf, Chunk::new(py, &data)?, "write")?;
+    }
     Ok(known()?.none.clone_ref(py))
 }
 
@@ -118,6 +125,46 @@ impl StreamTransport {
         Ok(())
     }
 
+    /// Whether what is written now would be offered to the kernel at once, if it is much.
+    fn sends_next(&self) -> bool {
+        let stream = self.state.stream.borrow();
+        stream.write_queue().is_empty() && !stream.is_blocked() && self.state.socket.borrow().is_some()
+    }
+
+    /// Sends data that can change from where it lies, and queues a copy of what the kernel does not take.
+    fn send_from(slf: &Bound<'_, Self>, view: ReadableBuffer) -> PyResult<()> {
+        let (py, this) = (slf.py(), slf.get());
+        if this.admit(py, "write")? != Admission::Open {
+            return Ok(());
+        }
+        let data = view.as_ref();
+        let number = Number::of(&this.state.socket, py);
+        let count = match number.with(|fd| rustix::net::send(fd, data, SendFlags::NOSIGNAL)) {
+            Ok(count) => count,
+            Err(Errno::AGAIN | Errno::INTR) => 0,
+            Err(errno) => {
+                // The program may change its data again, also in what is called now.
+                drop(view);
+                return this.write_failed(slf, errno);
+            }
+        };
+        if let Some(connection) = &*this.state.connection.borrow() {
+            connection.sent(count);
+        }
+        let rest = PyBytes::new(py, &data[count..]);
+        drop(view);
+        if rest.as_bytes().is_empty() {
+            return Ok(());
+        }
+        this.state.stream.borrow_mut().queue(rest.into());
+        this.block(slf)
+    }
+
+    fn write_failed(&self, slf: &Bound<'_, Self>, errno: Errno) -> PyResult<()> {
+        let error = error::os(errno.raw_os_error());
+        Self::fail(slf, error, "Fatal write error on socket transport")
+    }
+
     /// Whether a write may be queued, in asyncio's order of checks.
     fn admit(&self, py: Python<'_>, method: &str) -> PyResult<Admission> {
         let admission = self.state.stream.borrow_mut().admit_write();
@@ -153,6 +200,7 @@ impl StreamTransport {
             let held = event_loop.dispatching().get() && !self.pays_at_once(event_loop);
             if held {
                 event_loop.corked().borrow_mut().push(Shared::from(slf.clone()));
+                event_loop.holds().set(true);
             }
             Ok(held)
         })?;
@@ -237,10 +285,7 @@ impl StreamTransport {
                     told?;
                 }
                 Err(Errno::AGAIN | Errno::INTR) => return self.block(slf),
-                Err(errno) => {
-                    let error = error::os(errno.raw_os_error());
-                    return Self::fail(slf, error, "Fatal write error on socket transport");
-                }
+                Err(errno) => return self.write_failed(slf, errno),
             }
         }
     }
@@ -253,9 +298,9 @@ impl StreamTransport {
     fn wake_empty_waiter(&self, py: Python<'_>) -> PyResult<()> {
         let waiter = self.state.empty_waiter.borrow().as_ref().map(|waiter| waiter.bind(py).clone());
         if let Some(waiter) = waiter
-            && !waiter.call_method0("done")?.is_truthy()?
+            && !waiter.call_method0(intern!(py, "done"))?.is_truthy()?
         {
-            waiter.call_method1("set_result", (py.None(),))?;
+            waiter.call_method1(intern!(py, "set_result"), (py.None(),))?;
         }
         Ok(())
     }
@@ -351,7 +396,7 @@ impl StreamTransport {
         }
         match outcome {
             Ok(data) if data.as_bytes().is_empty() => self.end_of_stream(slf, &protocol),
-            Ok(data) => match protocol.call_method1(pyo3::intern!(py, "data_received"), (data,)) {
+            Ok(data) => match protocol.call_method1(intern!(py, "data_received"), (data,)) {
                 Ok(_) => Ok(()),
                 Err(error) => Self::fail(slf, error, "Fatal error: protocol.data_received() call failed."),
             },
@@ -386,7 +431,7 @@ impl StreamTransport {
     /// Reads straight into the protocol's own buffer.
     fn read_into(&self, slf: &Bound<'_, Self>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = slf.py();
-        let buffer = protocol.call_method1(pyo3::intern!(py, "get_buffer"), (-1,)).and_then(|buffer| {
+        let buffer = protocol.call_method1(intern!(py, "get_buffer"), (-1,)).and_then(|buffer| {
             if buffer.len()? == 0 {
                 return Err(PyRuntimeError::new_err("get_buffer() returned an empty buffer"));
             }
@@ -407,7 +452,7 @@ impl StreamTransport {
             Ok((0, _)) => self.end_of_stream(slf, protocol),
             Ok((count, _)) => {
                 self.count_received(count);
-                match protocol.call_method1(pyo3::intern!(py, "buffer_updated"), (count,)) {
+                match protocol.call_method1(intern!(py, "buffer_updated"), (count,)) {
                     Ok(_) => Ok(()),
                     Err(error) => {
                         Self::fail(slf, error, "Fatal error: protocol.buffer_updated() call failed.")
@@ -436,7 +481,8 @@ impl StreamTransport {
     }
 
     fn end_of_stream(&self, slf: &Bound<'_, Self>, protocol: &Bound<'_, PyAny>) -> PyResult<()> {
-        let answer = protocol.call_method0("eof_received").and_then(|answer| answer.is_truthy());
+        let answer =
+            protocol.call_method0(intern!(slf.py(), "eof_received")).and_then(|answer| answer.is_truthy());
         match answer {
             Ok(keep_open) => {
                 self.flush(slf)?;

@@ -15,6 +15,7 @@ use crate::handle::Handle;
 use crate::object::Object;
 use crate::schedule::source_traceback;
 use crate::stream::StreamTransport;
+use crate::tables;
 use crate::turn::report_transport;
 
 /// The watchers of one loop, indexed by descriptor.
@@ -300,9 +301,10 @@ pub(crate) fn wait(slf: &Bound<'_, Loop>, fd: i32, side: Side) -> PyResult<Objec
         let mut watchers = this.watchers().borrow_mut();
         matches!(watchers.by_descriptor(fd), Some((_, Watcher::Transport(_))))
     };
-    if of_ours || slf.getattr(intern!(py, "_transports"))?.getattr(intern!(py, "data"))?.contains(fd)? {
-        // asyncio refuses a descriptor that a transport uses.
+    if of_ours {
         slf.call_method1("_ensure_fd_no_transport", (fd,))?;
+    } else {
+        tables::refuse_if_used(slf, fd.into_pyobject(py)?.as_any(), fd)?;
     }
     if fd < 0 {
         return Err(PyValueError::new_err(format!("Invalid file descriptor: {fd}")));

@@ -11,11 +11,16 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::event_loop::Loop;
+use crate::pending_call;
 use crate::schedule::seconds;
 
 /// What the kernel says of a thread: a letter as in proc(5), seconds on a processor, seconds of waiting for one, the name
 /// and the descriptor of the system call, and whether that waits for a lock.
 pub(crate) type State = (char, Option<f64>, Option<f64>, Option<&'static str>, Option<i32>, bool);
+
+/// A stall: the turn's number, seconds so far, whether it is over, seconds since there has been news of it that nobody
+/// asked for, and the states of the thread meanwhile.
+type News = (u64, f64, bool, f64, Vec<State>);
 
 /// Watches a loop from a native thread.
 #[pyclass(module = "ourio._ourio", frozen)]
@@ -34,7 +39,10 @@ impl StallWatch {
         let threshold = threshold
             .ok_or_else(|| PyValueError::new_err("threshold must be a positive number of seconds"))?;
         let pulse = event_loop.get().engine().borrow().pulse();
-        Ok(Self { watchdog: Watchdog::start(pulse, threshold)?, collection: Default::default() })
+        Ok(Self {
+            watchdog: Watchdog::start(pulse, threshold, pending_call::ask)?,
+            collection: Default::default(),
+        })
     }
 
     /// The descriptor that becomes readable when there is news, and ends when the watch is stopped.
@@ -61,29 +69,18 @@ impl StallWatch {
 
     /// The stalls that have begun, gone on or ended: the turn's number, seconds so far, whether it is over, seconds since
     /// there has been news of it that nobody asked for, and the states of the thread meanwhile.
-    fn news(&self) -> Vec<(u64, f64, bool, f64, Vec<State>)> {
-        let told = |stall: Stall| {
-            let states = stall.states.iter().map(state).collect();
-            (
-                stall.beat,
-                stall.duration().as_secs_f64(),
-                stall.is_over,
-                stall.told.elapsed().as_secs_f64(),
-                states,
-            )
-        };
-        self.watchdog.news().into_iter().map(told).collect()
+    fn news(&self) -> Vec<News> {
+        self.watchdog.news().into_iter().map(news).collect()
+    }
+
+    /// The same, which `news` still tells afterwards.
+    fn peek(&self) -> Vec<News> {
+        self.watchdog.peek().into_iter().map(news).collect()
     }
 
     /// Whether the loop is still in that turn.
     fn is_still(&self, turn: u64) -> bool {
         self.watchdog.is_still(turn)
-    }
-
-    /// Seconds for which the calling thread has waited for a processor, in all. Keeps the interpreter's lock, which Python's
-    /// own way to read a file lets go of.
-    fn own_delay(&self) -> f64 {
-        own_delay().unwrap_or_default().as_secs_f64()
     }
 
     /// Whether the loop's thread computes, and whether it is in a system call, although the caller has the interpreter's
@@ -113,10 +110,22 @@ impl StallWatch {
     }
 }
 
+/// Seconds for which the calling thread has waited for a processor, in all. Keeps the interpreter's lock, which Python's own
+/// way to read a file lets go of.
+#[pyfunction]
+pub(crate) fn _own_delay() -> f64 {
+    own_delay().unwrap_or_default().as_secs_f64()
+}
+
 /// What the kernel says of a thread of this process; `None` if there is none of that number.
 #[pyfunction]
 pub(crate) fn _state_of(thread: i32) -> Option<State> {
     ThreadState::read(thread).ok().as_ref().map(state)
+}
+
+fn news(stall: Stall) -> News {
+    let states = stall.states.iter().map(state).collect();
+    (stall.beat, stall.duration().as_secs_f64(), stall.is_over, stall.told.elapsed().as_secs_f64(), states)
 }
 
 /// Far more than a thread needs to see that it must wait.

@@ -91,6 +91,35 @@ impl AcceptBackoff {
     }
 }
 
+/// Whether a listening socket is asked again after one connection.
+///
+/// asyncio asks until nobody waits, so that connections that come one by one cost a system call for nothing each. Where
+/// the last look has found one alone, the next few take one and leave it to the poll to tell of another. Then all are
+/// taken again, so that no rush waits for more than a few polls.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AcceptPace {
+    /// How many events take one, after a look that has found one alone.
+    trust: u8,
+    left: u8,
+}
+
+impl AcceptPace {
+    const TRUST_MAX: u8 = 8;
+
+    /// The socket is readable: whether one connection is enough this time.
+    pub fn takes_one(&mut self) -> bool {
+        let takes_one = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        takes_one
+    }
+
+    /// A look that went on until nobody waited has found so many.
+    pub fn handle_found(&mut self, count: usize) {
+        self.trust = if count == 1 { (self.trust * 2).clamp(1, Self::TRUST_MAX) } else { 0 };
+        self.left = self.trust;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,5 +147,28 @@ mod tests {
         assert!(!accept.resume(), "a pause ends once");
         assert!(accept.handle_readable());
         assert_eq!(accept.handle_failure(AcceptFailure::Other), Verdict::Report);
+    }
+
+    #[test]
+    fn connections_that_come_alone_are_trusted_to_for_a_while() {
+        let mut pace = AcceptPace::default();
+        let mut looks = Vec::new();
+        for event in 0..40 {
+            if !pace.takes_one() {
+                looks.push(event);
+                pace.handle_found(1);
+            }
+        }
+        assert_eq!(looks, [0, 2, 5, 10, 19, 28, 37]);
+    }
+
+    #[test]
+    fn a_rush_is_taken_whole_until_it_is_over() {
+        let mut pace = AcceptPace::default();
+        for found in [1, 5, 0, 3] {
+            while pace.takes_one() {}
+            pace.handle_found(found);
+        }
+        assert!(!pace.takes_one());
     }
 }

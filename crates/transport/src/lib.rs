@@ -15,7 +15,7 @@ mod flow;
 mod stream;
 mod write_queue;
 
-pub use accept::{AcceptBackoff, AcceptFailure, Verdict};
+pub use accept::{AcceptBackoff, AcceptFailure, AcceptPace, Verdict};
 pub use flow::{FlowChange, FlowControl, LimitsError};
 pub use stream::{Admission, Effects, LOST_WRITES_BEFORE_WARNING, Loss, Stream, WriteAfterEof};
 pub use write_queue::WriteQueue;

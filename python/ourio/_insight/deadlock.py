@@ -202,7 +202,7 @@ class DeadlockWatch(LoopWatch):
         """The thread: what is only probable, and circles."""
         pause, beat = _QUIET, None
         places: dict[int, _Place] = {}
-        while not self._ended.wait(pause):
+        while not self._wait(pause):
             loop = self._loop()
             if loop is None or loop.is_closed():
                 return
@@ -211,24 +211,25 @@ class DeadlockWatch(LoopWatch):
             began = time.monotonic()
             with contextlib.suppress(RuntimeError):
                 # Tasks came and went while they were counted: the next look will tell.
-                is_still = beat == before and all(_is_still(earlier.get(one), now) for one, now in places.items())
+                is_still = beat == before and _are_still(earlier, places)
                 if loop._sleeps_without_end() and is_still and beat != self._told_at:
-                    self._look_at_sleeper(loop, beat)
+                    self._look_at_sleeper(loop, beat, places)
                 else:
                     self._look_for_circles(loop)
             pause = max(_QUIET, (time.monotonic() - began) / _SHARE)
             del loop
 
-    def _look_at_sleeper(self, loop: EventLoop, beat: int) -> None:
+    def _look_at_sleeper(self, loop: EventLoop, beat: int, places: dict[int, "_Place"]) -> None:
         pending = asyncio.all_tasks(loop)
         stuck = frozenset(map(id, pending))
         wakers = could_wake(loop)
         if not pending or stuck == self._told_tasks:
             return
-        if wakers and ({waits.wait_of(task).kind for task in pending} - _INNER or _hears_from_outside(loop)):
+        if wakers and ({waits.wait_of(task).kind for task in pending} - _INNER or self._may_hear(loop, places)):
             return
         deadlock = Deadlock("probable" if wakers else "definite", _stuck(pending), tuple(wakers))
-        if loop._beat() != beat:
+        # The kernel was asked meanwhile, which lets other threads go on: one may have sent its news and be gone.
+        if loop._beat() != beat or not loop._sleeps_without_end():
             return
         if not wakers and self._action == "raise":
             self._verdict = deadlock
@@ -236,6 +237,14 @@ class DeadlockWatch(LoopWatch):
             return
         self._told_at, self._told_tasks = beat, stuck
         self._tell(deadlock)
+
+    def _may_hear(self, loop: EventLoop, places: dict[int, "_Place"]) -> bool:
+        """Whether the outside may wake the loop, or another thread has got on since the last look."""
+        if _hears_from_outside(loop):
+            return True
+        # A thread whose call has just returned waits for the interpreter's lock, which this one holds, and seems to
+        # wait for another thread. It is let go on, and asked again.
+        return self._wait(_QUIET / 10) or not _are_still(places, _places()) or _hears_from_outside(loop)
 
     def _look_for_circles(self, loop: EventLoop) -> None:
         seen = set()
@@ -281,6 +290,11 @@ def _places() -> dict[int, _Place]:
         for thread, frame in sys._current_frames().items()
         if thread not in ours
     }
+
+
+def _are_still(earlier: dict[int, _Place], places: dict[int, _Place]) -> bool:
+    """Whether no thread has got on, and none has come."""
+    return all(_is_still(earlier.get(one), now) for one, now in places.items())
 
 
 def _is_still(before: _Place | None, now: _Place) -> bool:
@@ -330,12 +344,12 @@ def _hears_from_outside(loop: EventLoop) -> bool:
 
 
 def _waits_outside(thread: int) -> bool:
-    """Whether a thread runs, or is in a system call that is no wait for another thread."""
+    """Whether a thread runs, begins or ends, or is in a system call that is no wait for another thread."""
     state = _ourio._state_of(thread)
     if state is None:
         return False
     activity, _, _, call, _, is_lock = state
-    return activity == "R" or (call is not None and not is_lock)
+    return activity != "S" or (call is not None and not is_lock)
 
 
 def _handled_signals() -> list[int]:

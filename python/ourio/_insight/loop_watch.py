@@ -9,6 +9,19 @@ import weakref
 from collections.abc import Callable
 
 from ourio._loop import EventLoop
+from ourio._ourio import _own_delay
+
+
+class Witness:
+    """What must see a loop at once, when the interpreter's lock was kept from all threads for long."""
+
+    def catch_up(self, delayed: float) -> None:
+        """Look, from another thread of ours: the loop may go on as soon as that lets go of the lock.
+
+        Args:
+            delayed: Seconds for which that thread has had no processor while it waited.
+        """
+        raise NotImplementedError
 
 
 class LoopWatch:
@@ -30,6 +43,20 @@ class LoopWatch:
             # A daemon: a program ends whether or not its loop was closed.
             self._thread = threading.Thread(target=look, name=name, daemon=True)
             self._thread.start()
+
+    def _wait(self, seconds: float) -> bool:
+        """Wait, in the thread; whether the watch has ended.
+
+        Whoever waits for the interpreter's lock gets it in no order. If this thread does so before one that only waited
+        to see what the loop is blocked by, it looks on behalf of that.
+        """
+        before = _own_delay()
+        has_ended = self._ended.wait(seconds)
+        loop = self._loop()
+        for other in () if loop is None or has_ended else loop._watchdogs:
+            if isinstance(other, Witness):
+                other.catch_up(_own_delay() - before)
+        return has_ended
 
     def stop(self) -> None:
         """Watch no more. What the thread does at the moment is waited for."""

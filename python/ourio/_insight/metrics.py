@@ -175,29 +175,29 @@ def export_metrics(loop: EventLoop, meter_provider: Any = None) -> None:
         return lambda metrics: [observed(getattr(metrics, field))]
 
     prefix = "ourio.eventloop."
-    for field, unit, text in (
-        ("busy", "s", "Time in which the loop ran something; the rest it slept."),
-        ("turns", "{turn}", "Turns of the loop."),
-        ("callbacks", "{callback}", "Callbacks and task steps run."),
-        ("io_events", "{event}", "Events of descriptors."),
-        ("timers_fired", "{timer}", "Timers that came due."),
+    counter, level, gauge = (
+        meter.create_observable_counter,
+        meter.create_observable_up_down_counter,
+        meter.create_observable_gauge,
+    )
+    for create, field, unit, text in (
+        (counter, "busy", "s", "Time in which the loop ran something; the rest it slept."),
+        (counter, "turns", "{turn}", "Turns of the loop."),
+        (counter, "callbacks", "{callback}", "Callbacks and task steps run."),
+        (counter, "io_events", "{event}", "Events of descriptors."),
+        (counter, "timers_fired", "{timer}", "Timers that came due."),
+        (level, "tasks", "{task}", "Tasks that are not done."),
+        (level, "ready", "{callback}", "Callbacks that are ready."),
+        (level, "timers", "{timer}", "Timers that wait."),
+        (level, "descriptors", "{descriptor}", "Descriptors that are watched."),
+        (level, "executor_threads", "{thread}", "Threads of the default executor."),
+        (level, "executor_queue", "{job}", "Jobs that wait for a thread of the default executor."),
+        (gauge, "delay_p50", "s", "How long half of what arrived waited at most for the loop."),
+        (gauge, "delay_p99", "s", "How long 99 of 100 that arrived waited at most for the loop."),
+        (gauge, "lag_p99", "s", "How late 99 of 100 timers were at most."),
     ):
-        meter.create_observable_counter(prefix + field, observe(one(field)), unit, text)
-    for field, unit, text in (
-        ("tasks", "{task}", "Tasks that are not done."),
-        ("ready", "{callback}", "Callbacks that are ready."),
-        ("timers", "{timer}", "Timers that wait."),
-        ("descriptors", "{descriptor}", "Descriptors that are watched."),
-        ("executor_threads", "{thread}", "Threads of the default executor."),
-        ("executor_queue", "{job}", "Jobs that wait for a thread of the default executor."),
-    ):
-        meter.create_observable_up_down_counter(prefix + field, observe(one(field)), unit, text)
-    for field, text in (
-        ("delay_p50", "How long half of what arrived waited at most for the loop."),
-        ("delay_p99", "How long 99 of 100 that arrived waited at most for the loop."),
-        ("lag_p99", "How late 99 of 100 timers were at most."),
-    ):
-        meter.create_observable_gauge(prefix + field.replace("_", "."), observe(one(field)), "s", text)
+        name = field.replace("_", ".") if create is gauge else field
+        create(prefix + name, observe(one(field)), unit, text)
     for field, unit in (("received", "By"), ("sent", "By"), ("opened", "{connection}")):
 
         def by_kind(metrics: Metrics, field: str = field) -> Any:

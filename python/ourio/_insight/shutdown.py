@@ -65,7 +65,7 @@ class ShutdownWatch(LoopWatch):
 
     def _look(self) -> None:
         since, told = None, None
-        while not self._ended.wait(_LOOK):
+        while not self._wait(_LOOK):
             loop = self._loop()
             thread = None if loop is None else loop._thread_id
             if loop is None or (loop.is_closed() and thread is None):

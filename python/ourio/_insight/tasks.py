@@ -238,7 +238,7 @@ class TaskBook(LoopWatch):
 
     def _look_again(self) -> None:
         pause = _LOOK
-        while not self._ended.wait(pause):
+        while not self._wait(pause):
             loop = self._loop()
             if loop is None or loop.is_closed():
                 return

@@ -24,9 +24,10 @@ from itertools import pairwise
 from types import FrameType
 from typing import Any, Final, Self
 
+from ourio._insight.loop_watch import Witness
 from ourio._insight.waits import is_own
-from ourio._loop import EventLoop
-from ourio._ourio import StallWatch
+from ourio._loop import EventLoop, open_loops
+from ourio._ourio import StallWatch, _own_delay, _set_pending_call
 
 _logger = logging.getLogger("ourio")
 
@@ -44,6 +45,8 @@ UNKNOWN: Final = "unknown"
 _PROMPT = 0.03
 # The same place is reported once per second, so that a log is not flooded by what it reports.
 _REPEAT = 1.0
+# So many turns are remembered of which the watchdog has not been told yet: no more than it is told of.
+_WITNESSED_MAX = 256
 # So many places are remembered for that.
 _PLACES_MAX = 1000
 
@@ -94,7 +97,22 @@ class Stall:
         return "".join(parts)
 
 
-class Watchdog:
+# A stall as the native half tells of it.
+_News = tuple[int, float, bool, float, list[Any]]
+
+
+@dataclass(frozen=True)
+class _Witnessed:
+    """What another thread has seen of a stall: of all looks, that at what went on for the longest time."""
+
+    look: "Stall"
+    #: For how long that had gone on, since the look before.
+    span: float
+    #: Until when others have looked, in seconds of the stall.
+    until: float
+
+
+class Watchdog(Witness):
     """Reports turns of a loop that take too long.
 
     Each stall is reported when it has taken the threshold and again when it is over, to the logger ``ourio`` as a
@@ -137,6 +155,8 @@ class Watchdog:
         self._thread: threading.Thread | None = None
         self._changing = threading.Lock()
         self._known: dict[int, list[Stall]] = {}
+        # By turn: what is over may be asked for only several turns later.
+        self._witnessed: dict[int, _Witnessed] = {}
         self._last: dict[tuple[str | None, int | None, str], float] = {}
         self._suppressed: dict[tuple[str | None, int | None, str], int] = {}
 
@@ -190,30 +210,68 @@ class Watchdog:
 
     def _report_all(self, watch: StallWatch) -> None:
         bell = watch.fileno()
-        delayed = watch.own_delay()
+        delayed = _own_delay()
         while os.read(bell, 1):
             # How long after it was seen we have the interpreter's lock is part of the news, but for the time for which
             # we had no processor. From here on to the stack nothing may let go of the lock.
-            delayed, before = watch.own_delay(), delayed
+            delayed, before = _own_delay(), delayed
             for turn, duration, over, age, states in watch.news():
                 try:
-                    self._judge(watch, (turn, duration, over, max(0.0, age - (delayed - before)), states))
+                    news = (turn, duration, over, max(0.0, age - (delayed - before)), states)
+                    self._judge(turn, self._look_or_witness(watch, news))
                 except Exception:
                     _logger.exception("the watchdog could not report a stall")
 
-    def _judge(self, watch: StallWatch, news: tuple[int, float, bool, float, list[Any]]) -> None:
-        turn, duration, over, *_ = news
+    def _look_or_witness(self, watch: StallWatch, news: _News) -> Stall:
+        """What the loop's thread does; if it has gone on to something else, what was seen by another thread."""
+        look, turn = self._look(watch, news), news[0]
+        witnessed = self._witnessed.pop(turn, None) if look.over else self._witnessed.get(turn)
+        if look.stack or witnessed is None:
+            return look
+        return replace(witnessed.look, duration=look.duration, over=look.over)
+
+    def catch_up(self, delayed: float) -> None:
+        """Look, from another thread of ours, at what the watchdog's own has not asked for yet: it may come too late."""
+        watch, loop = self._watch, self._loop()
+        if watch is None or loop is None:
+            return
+        try:
+            for turn, duration, over, age, states in watch.peek():
+                if over:
+                    continue
+                if loop._thread_id == threading.get_ident() and states and states[-1][2] is not None:
+                    # It is the loop's own thread that looks: what it had no processor for since it was seen.
+                    delayed = max(0.0, _own_delay() - states[-1][2])
+                look = self._look(watch, (turn, duration, over, max(0.0, age - delayed), states))
+                self._remember(turn, look)
+        except Exception as error:
+            if threading.current_thread() is threading.main_thread() and not _is_of_ours(error):
+                # A handler of a signal ran meanwhile, and raised: in the program, as anywhere.
+                raise
+            _logger.exception("the watchdog could not look at a stall")
+
+    def _remember(self, turn: int, look: Stall) -> None:
+        before = self._witnessed.get(turn)
+        if before is None:
+            if len(self._witnessed) >= _WITNESSED_MAX:
+                self._witnessed.clear()
+            self._witnessed[turn] = _Witnessed(look, look.duration, look.duration)
+        elif look.duration - before.until > before.span:
+            self._witnessed[turn] = _Witnessed(look, look.duration - before.until, look.duration)
+        else:
+            self._witnessed[turn] = replace(before, until=look.duration)
+
+    def _judge(self, turn: int, look: Stall) -> None:
         looks = self._known.setdefault(turn, [])
-        look = self._look(watch, news)
         looks.append(look)
-        if over:
+        if look.over:
             del self._known[turn]
             # What it did for the longest time between two looks is what it was blocked by.
             spans = [later.duration - earlier.duration for earlier, later in pairwise([Stall(0.0, False, ""), *looks])]
             seen = [place for place, one in enumerate(looks) if one.stack] or range(len(looks))
             worst = looks[max(seen, key=spans.__getitem__)]
             self._count(worst.cause)
-            self._tell(replace(worst, duration=duration, over=True), ending=len(looks) > 1)
+            self._tell(replace(worst, duration=look.duration, over=True), ending=len(looks) > 1)
         elif len(looks) == 1:
             self._tell(look)
 
@@ -223,17 +281,21 @@ class Watchdog:
             stalls = loop._stalls = loop._stalls or {}
             stalls[cause] = stalls.get(cause, 0) + 1
 
-    def _look(self, watch: StallWatch, news: tuple[int, float, bool, float, list[Any]]) -> Stall:
+    def _look(self, watch: StallWatch, news: _News) -> Stall:
         """What the loop's thread does now, as far as it still does what the news is about."""
         turn, duration, over, age, states = news
         loop = self._loop()
         thread = None if loop is None else loop._thread_id
         frame = sys._current_frames().get(thread) if thread is not None else None
+        by_itself = thread == threading.get_ident()
+        while frame is not None and frame.f_code.co_filename == __file__:
+            # It looks, or is about to, from between two instructions of the program.
+            frame = frame.f_back
         current = None if loop is None else asyncio.current_task(loop)
         frames = [(one.f_code, one.f_lineno) for one in _walk(frame)]
         # Up to here nothing lets go of the lock, which the loop would take to go on to something else.
         still = not over and watch.is_still(turn)
-        computes, calls = watch.look() if still else (False, False)
+        computes, calls = watch.look() if still and not by_itself else (False, False)
         # Whoever is in a system call, or computes, while we have the lock does so without.
         kept = age - self._collected_for(watch, age) > _PROMPT and not computes and not calls
         cause, detail = self._cause(watch, duration, kept, states, computes)
@@ -311,6 +373,25 @@ class Watchdog:
                 listener(stall)
             except Exception:
                 _logger.exception("the callback of a watchdog has failed")
+
+
+def _is_of_ours(error: BaseException) -> bool:
+    """Whether an exception was raised by what looks, and not by what interrupted it."""
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    return place is not None and place.tb_frame.f_code.co_filename in (__file__, traceback.__file__)
+
+
+def _catch_up() -> None:
+    """Look in the main thread, between two instructions, when a stall was seen: the stack is still its own."""
+    for loop in list(open_loops):
+        for watchdog in loop._watchdogs:
+            if isinstance(watchdog, Witness):
+                watchdog.catch_up(0.0)
+
+
+_set_pending_call(_catch_up)
 
 
 def _walk(frame: FrameType | None) -> Iterator[FrameType]:
