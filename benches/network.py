@@ -20,6 +20,7 @@ from typing import Any
 import trustme
 
 HERE = pathlib.Path(__file__).resolve().parent
+KIB = 1024
 NATIVE = HERE.parent / "target/release/ourio-bench-native"
 CERTIFICATE = HERE.parent / "target/tmp/bench-certificate.pem"
 
@@ -132,6 +133,15 @@ async def read_exactly(reader, size):
     return await reader.readexactly(size)
 
 
+async def read_line(reader, size):
+    return await reader.readline()
+
+
+def in_words(size):
+    """A number of bytes as the names of cases have it."""
+    return f"{size // KIB} KiB" if size >= KIB else f"{size} B"
+
+
 def as_python():
     """How to start a program with this interpreter's own loader and libraries: the limit's OpenSSL is then the same."""
     mapped = pathlib.Path("/proc/self/maps").read_text()
@@ -147,15 +157,18 @@ class Case:
     connections: int
     size: int
     messages: int
+    # Messages per connection, at least.
+    each: int = 10
+    # Further options of the load.
+    options: tuple[str, ...] = ()
 
     @property
     def has_limit(self):
         return self.transport != "unix" and self.start in (ECHO, datagrams)
 
-    def load(self, address, scale, cpu):
-        """Run the client: CPU seconds of the server per message, seconds per message, 99th percentile."""
-        count = max(self.connections * 10, int(self.messages * scale))
-        command = [NATIVE, "load", self.transport, address, self.connections, count, self.size]
+    def ask(self, address, cpu, count, *options):
+        """Run the client: CPU seconds of the server, and what the client says, all in seconds."""
+        command = [NATIVE, "load", self.transport, address, self.connections, count, self.size, *self.options, *options]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         with subprocess.Popen([str(part) for part in command], text=True, **pipes) as client:
             # The handshakes are over then.
@@ -163,37 +176,47 @@ class Case:
             before = cpu()
             said, _ = client.communicate("go\n")
             used = cpu() - before
-        time, _, p99 = map(float, said.split())
+        return used, *map(float, said.split())
+
+    def saturated(self, scale, address, cpu):
+        """CPU seconds of the server per message, seconds per message, 99th percentile."""
+        count = max(self.connections * self.each, int(self.messages * scale))
+        used, time, _, p99 = self.ask(address, cpu, count)
         return used / count, time, p99
 
-    def on(self, loop, scale):
-        """The figures of a loop."""
+    def paced(self, rate, scale, address, cpu):
+        """Median and 99th percentile, with so many messages a second."""
+        _, _, p50, p99 = self.ask(address, cpu, max(1000, int(rate * scale)), "--rate", rate)
+        return p50, p99
+
+    def on(self, loop, load):
+        """The figures of a loop under a load."""
 
         async def main():
             address = await self.start(loop, self.transport, self.size)
             # A thread that only waits: the loop is free to serve.
-            return await loop.run_in_executor(None, self.load, address, scale, time.process_time)
+            return await loop.run_in_executor(None, load, address, time.process_time)
 
         return loop.run_until_complete(main())
 
-    def limit(self, scale):
+    def limit(self, load):
         """The figures of the bare server."""
         command = [NATIVE, "serve", self.transport, *([CERTIFICATE] if self.transport == "tls" else [])]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         with subprocess.Popen([*as_python(), *command], text=True, **pipes) as server:
             account = pathlib.Path(f"/proc/{server.pid}/schedstat")
-            figures = self.load(int(server.stdout.readline()), scale, lambda: int(account.read_text().split()[0]) / 1e9)
+            figures = load(int(server.stdout.readline()), lambda: int(account.read_text().split()[0]) / 1e9)
             server.communicate()
         return figures
 
 
 ECHO = protocol(Echo)
 STREAMS_READ = streams(read_some)
-KIB = 1024
 
 
 def run(case, loop, scale):
-    return case.limit(scale) if loop is None else case.on(loop, scale)
+    load = functools.partial(case.saturated, scale)
+    return case.limit(load) if loop is None else case.on(loop, load)
 
 
 ALL = {
@@ -208,10 +231,13 @@ ALL = {
     "unix 1 KiB x100": Case(ECHO, "unix", 100, KIB, 200_000),
     "udp 1 KiB x100": Case(datagrams, "udp", 100, KIB, 100_000),
     "streams read 1 KiB x100": Case(STREAMS_READ, "tcp", 100, KIB, 100_000),
+    "streams readline 1 KiB x100": Case(streams(read_line), "tcp", 100, KIB, 100_000),
     "streams readexactly 1 KiB x100": Case(streams(read_exactly), "tcp", 100, KIB, 100_000),
     "sock_* 1 KiB x100": Case(sock_calls, "tcp", 100, KIB, 100_000),
     "tls protocol 1 KiB x100": Case(ECHO, "tls", 100, KIB, 100_000),
     "tls protocol 16 KiB x100": Case(ECHO, "tls", 100, 16 * KIB, 30_000),
+    "connect, ask, close x10": Case(ECHO, "tcp", 10, KIB, 20_000, options=("--fresh",)),
+    "tls connect, ask, close x10": Case(ECHO, "tls", 10, KIB, 2_000, options=("--fresh",)),
     "tls streams 1 KiB x100": Case(STREAMS_READ, "tls", 100, KIB, 100_000),
 }
 CASES = {name: functools.partial(run, case) for name, case in ALL.items()}

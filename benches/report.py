@@ -43,6 +43,20 @@ def table(rows):
     return "\n".join(lines)
 
 
+def grid(rows):
+    """Kinds and sizes of messages by numbers of connections: how the best other loop's CPU compares to Ourio's."""
+    cells = {}
+    for row in rows:
+        case, _, connections = row["case"].rpartition(" x")
+        cells.setdefault(case, {})[int(connections)] = f"{row['ratio']:.2f} {row['best']}" if "ratio" in row else "-"
+    columns = sorted({connections for found in cells.values() for connections in found})
+    lines = ["| case | " + " | ".join(f"x{count:,}" for count in columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    lines += [
+        f"| {case} | " + " | ".join(found.get(count, "-") for count in columns) + " |" for case, found in cells.items()
+    ]
+    return "\n".join(lines)
+
+
 def summary(rows):
     ratios = [row["ratio"] for row in rows if "ratio" in row]
     mean = math.exp(statistics.mean(map(math.log, ratios)))
@@ -84,6 +98,11 @@ def main(path):
     groups = {}
     for row in rows:
         groups.setdefault(row["group"], []).append(row)
+    for metric in ("CPU", "time", "p99"):
+        members = [row for row in groups.get("matrix", []) if row["metric"] == metric]
+        if members:
+            print(f"### matrix, {metric}\n\n{summary(members)}\n\n{grid(members)}\n")
+    groups.pop("matrix", None)
     for group, members in groups.items():
         # How fast, and how much of a processor; the 99th percentiles are their own table.
         tails = [row for row in members if row["metric"] == "p99"]
