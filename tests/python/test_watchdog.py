@@ -210,7 +210,7 @@ def test_what_a_handler_of_a_signal_raises_while_the_main_thread_looks_is_raised
         raise error
 
     def catch_up(self, delayed):
-        # The handler runs in here. A slow machine may look before the program runs, or when it is over.
+        # The handler runs in here. A slow machine may look before the program runs.
         if threading.current_thread() is threading.main_thread() and in_the_program.is_set() and not told:
             told.append(error)
             signal.raise_signal(signal.SIGUSR2)
