@@ -80,6 +80,8 @@ struct State {
     stop: bool,
     /// Changed since they were asked for.
     news: Vec<Stall>,
+    /// Whether the bell was rung since they were asked for.
+    is_rung: bool,
 }
 
 impl fmt::Debug for Watchdog {
@@ -91,7 +93,9 @@ impl fmt::Debug for Watchdog {
 impl Watchdog {
     /// Starts to watch.
     ///
-    /// `on_stall` is called by the watching thread when a stall has begun or goes on, after there is news of it.
+    /// `on_stall` is called by the watching thread when a stall has begun or goes on, when there is news of it to be seen
+    /// by [`Watchdog::peek`], before the thread does anything that takes time, such as reading what the loop's does, and
+    /// before the bell is rung.
     ///
     /// # Errors
     ///
@@ -130,7 +134,12 @@ impl Watchdog {
     /// What has changed since this was asked last: stalls that have begun, gone on, or ended. Of a stall that was asked
     /// for before, all of it.
     pub fn news(&self) -> Vec<Stall> {
-        if self.is_ours() { std::mem::take(&mut self.shared.lock().news) } else { Vec::new() }
+        if !self.is_ours() {
+            return Vec::new();
+        }
+        let mut state = self.shared.lock();
+        state.is_rung = false;
+        std::mem::take(&mut state.news)
     }
 
     /// The same, for who only looks: it is still there to be asked for.
@@ -167,8 +176,7 @@ impl Shared {
 }
 
 impl State {
-    fn add(&mut self, mut news: Stall, rope: &mut PipeWriter) {
-        let is_first = self.news.is_empty();
+    fn add(&mut self, mut news: Stall) {
         if let Some(known) = self.news.iter().find(|known| known.beat == news.beat) {
             news.told = known.told;
         }
@@ -177,7 +185,12 @@ impl State {
             self.news.remove(0);
         }
         self.news.push(news);
-        if is_first {
+    }
+
+    /// Wakes who waits for news, if there is any and nobody was woken for it.
+    fn ring(&mut self, rope: &mut PipeWriter) {
+        if !self.news.is_empty() && !self.is_rung {
+            self.is_rung = true;
             // At most one byte lies there unread for each time that somebody asked: it never fills up. A reader that is
             // gone is nobody's loss.
             drop(rope.write(&[1]));
@@ -213,23 +226,26 @@ impl Watch {
                 break;
             }
             drop(state);
-            if let Some(news) = self.look(shared.threshold) {
-                let goes_on = !news.is_over;
-                shared.lock().add(news, &mut rope);
-                if goes_on {
-                    on_stall();
-                }
-            }
+            let news = self.look(shared.threshold, |news| {
+                shared.lock().add(news);
+                on_stall();
+            });
             state = shared.lock();
+            if let Some(news) = news {
+                state.add(news);
+            }
+            state.ring(&mut rope);
         }
         // What is not over is told as far as it was seen: nobody looks any more.
         if let Some(stall) = self.stall.take() {
-            state.add(Stall { is_over: true, told: Instant::now(), ..stall }, &mut rope);
+            state.add(Stall { is_over: true, told: Instant::now(), ..stall });
+            state.ring(&mut rope);
         }
     }
 
-    /// One look; what is new.
-    fn look(&mut self, threshold: Duration) -> Option<Stall> {
+    /// One look. What is new goes to `tell` at once, before anything that takes time: on a busy machine this thread may lose
+    /// its processor at any moment, and the stall may end. What was found out after that is the result.
+    fn look(&mut self, threshold: Duration, tell: impl FnOnce(Stall)) -> Option<Stall> {
         let beat = self.pulse.beat();
         let read = |pulse: &Pulse| pulse.thread().and_then(|thread| ThreadState::read(thread).ok());
         if beat.is_resting() || beat.number() != self.beat {
@@ -247,9 +263,11 @@ impl Watch {
                 }
                 return None;
             }
-            let states = self.before.into_iter().chain(read(&self.pulse)).collect();
             let now = Instant::now();
-            let stall = Stall { beat: self.beat, blocked, is_over: false, states, seen: now, told: now };
+            let states = self.before.into_iter().collect();
+            let mut stall = Stall { beat: self.beat, blocked, is_over: false, states, seen: now, told: now };
+            tell(stall.clone());
+            stall.states.extend(read(&self.pulse));
             self.stall = Some(stall.clone());
             return Some(stall);
         };
@@ -260,6 +278,7 @@ impl Watch {
         if blocked < due || stall.states.len() >= STATES_MAX {
             return None;
         }
+        tell(stall.clone().at(false));
         stall.states.extend(read(&self.pulse));
         Some(stall.clone().at(false))
     }

@@ -1,11 +1,12 @@
 //! The watchdog on an engine whose host blocks on purpose.
 
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use ourio_engine::{Engine, Event, Patience, Pulse};
 use ourio_monitor::{Activity, Stall, Watchdog};
+use rustix::event::{PollFd, PollFlags, Timespec};
 
 /// Longer than anybody waits for anything that works.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -113,4 +114,26 @@ fn who_wants_to_know_is_called_while_a_stall_goes_on_and_finds_the_news() {
     turn(&mut engine, || {});
     engine.end_run();
     find(&watchdog, |stall| stall.is_over);
+}
+
+#[test]
+fn who_is_called_for_a_stall_is_called_before_the_bell_rings() {
+    let mut engine = engine();
+    let (begun, watched) = (Arc::new(OnceLock::<Watchdog>::new()), Arc::new(Mutex::new(Vec::new())));
+    let (asked, seen) = (Arc::clone(&begun), Arc::clone(&watched));
+    let on_stall = move || {
+        let Some(watchdog) = asked.get() else { return };
+        let bell = watchdog.bell();
+        let mut bell = [PollFd::new(&bell, PollFlags::IN)];
+        let rung = rustix::event::poll(&mut bell, Some(&Timespec::default())).expect("a poll") > 0;
+        seen.lock().expect("no panic").push((rung, watchdog.peek().len()));
+    };
+    let watchdog = Watchdog::start(engine.pulse(), Duration::from_millis(20), on_stall).expect("a thread");
+    begun.set(watchdog).expect("set once");
+    turn(&mut engine, || thread::sleep(Duration::from_millis(30)));
+    turn(&mut engine, || thread::sleep(Duration::from_millis(100)));
+    engine.end_run();
+    begun.get().expect("set").stop();
+    // Later calls for the same stall come when the bell was rung for the first, and nobody has asked.
+    assert_eq!(watched.lock().expect("no panic").first(), Some(&(false, 1)));
 }
