@@ -145,7 +145,7 @@ def test_a_callback_that_raises_is_reported_and_the_loop_lives(loop, reports):
     assert [str(report["exception"]) for report in reports] == ["one", "two"]
     assert reports[0]["message"].startswith("Exception in callback ")
     assert ".fail(" in reports[0]["message"]
-    assert reports[0]["handle"] is handle
+    assert reports[0]["handle"] == handle
 
 
 def test_a_done_callback_that_raises_is_reported_with_a_handle(loop, reports):

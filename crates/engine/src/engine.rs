@@ -14,7 +14,7 @@ use crate::poll::{
     Backend, Bell, Epoll, Interest, IoEvent, Purpose, Registry, Scripted, Token, event_buffer,
 };
 use crate::pulse::Pulse;
-use crate::ready::ReadyQueue;
+use crate::ready::{Place, ReadyQueue};
 use crate::schedule::{Divergence, Order, Schedule, Trace};
 use crate::signal::SignalPipe;
 use crate::timer::{TimerId, Timers};
@@ -168,6 +168,23 @@ impl<C: From<Event>> Engine<C> {
     #[inline]
     pub fn schedule(&mut self, entry: C) {
         self.ready.push(entry);
+    }
+
+    /// The place in the order of arrival that the next entry will have that becomes ready.
+    #[inline]
+    pub fn next_place(&self) -> Place {
+        self.ready.next_place()
+    }
+
+    /// The entry that was scheduled for a place, while it is ready; `is_it` tells it from others. What is left in its stead
+    /// still runs.
+    ///
+    /// In the order of arrival it is found at once; in another all entries are looked at.
+    pub fn entry_at(&mut self, place: Place, is_it: impl Fn(&C) -> bool) -> Option<&mut C> {
+        if self.order.is_of_arrival() {
+            return self.ready.at(place).filter(|entry| is_it(entry));
+        }
+        self.ready.iter_mut().find(|entry| is_it(entry))
     }
 
     /// Makes an entry ready once `deadline` has come, never before.

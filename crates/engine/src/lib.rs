@@ -72,7 +72,7 @@ pub use inbox::{Closed, Remote};
 pub use meter::{Distribution, Histogram, Meter};
 pub use poll::{Epoll, Interest, IoEvent, Readiness, ScriptHandle, Scripted, Token};
 pub use pulse::{Beat, Pulse};
-pub use ready::ReadyQueue;
+pub use ready::{Place, ReadyQueue};
 pub use schedule::{Divergence, Schedule, Trace, TraceParseError};
 pub use signal::{SignalPipe, SignalWriter};
 pub use timer::{TimerId, Timers};

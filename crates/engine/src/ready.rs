@@ -13,21 +13,58 @@ pub struct ReadyQueue<C> {
     ring: VecDeque<C>,
     /// Entries at the front of `ring` that belong to the current batch. Always at most `ring.len()`.
     batch: usize,
+    /// How many entries there ever were.
+    pushed: u64,
 }
+
+/// The place of an entry among all that were ever ready, in order of arrival. None comes twice within 2^48 entries.
+///
+/// Six bytes, of which hosts keep many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Place([u16; 3]);
+
+impl Place {
+    #[expect(clippy::cast_possible_truncation, reason = "the three parts of 48 bits")]
+    fn new(number: u64) -> Self {
+        Self([number as u16, (number >> 16) as u16, (number >> 32) as u16])
+    }
+
+    /// A number that no other place has.
+    pub fn number(self) -> u64 {
+        let [low, middle, high] = self.0.map(u64::from);
+        high << 32 | middle << 16 | low
+    }
+}
+
+/// What a place's number has of the count.
+const NUMBERS: u64 = (1 << 48) - 1;
 
 /// Room that is never given back.
 const KEPT: usize = 1 << 16;
 
 impl<C> Default for ReadyQueue<C> {
     fn default() -> Self {
-        Self { ring: VecDeque::new(), batch: 0 }
+        Self { ring: VecDeque::new(), batch: 0, pushed: 0 }
     }
 }
 
 impl<C> ReadyQueue<C> {
     /// Appends an entry behind all others.
     pub fn push(&mut self, entry: C) {
+        self.pushed = self.pushed.wrapping_add(1);
         self.ring.push_back(entry);
+    }
+
+    /// The place that the next entry will have.
+    pub fn next_place(&self) -> Place {
+        Place::new(self.pushed)
+    }
+
+    /// The entry of a place, if it is still here and nothing but the order of arrival was followed.
+    pub fn at(&mut self, place: Place) -> Option<&mut C> {
+        let number = self.pushed.wrapping_sub(place.number()) & NUMBERS;
+        let from_the_back = usize::try_from(number).ok()?;
+        self.ring.get_mut(self.ring.len().checked_sub(from_the_back)?)
     }
 
     /// Makes the current batch exactly the entries that are here.
@@ -64,6 +101,11 @@ impl<C> ReadyQueue<C> {
     /// Whether nothing is ready.
     pub fn is_empty(&self) -> bool {
         self.ring.is_empty()
+    }
+
+    /// Looks at every entry, in order, to change it.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut C> {
+        self.ring.iter_mut()
     }
 
     /// Looks at every entry, in order.
@@ -117,6 +159,37 @@ mod tests {
                     }
                 }
                 prop_assert_eq!(queue.len(), batch.len() + later.len());
+            }
+        }
+    }
+
+    proptest! {
+        /// Whatever was pushed and taken before, across the ends of the numbers' parts.
+        #[test]
+        fn an_entry_is_found_by_its_place_until_it_is_taken(
+            start in prop_oneof![Just(0), Just((1u64 << 16) - 20), Just((1 << 48) - 20), any::<u64>()],
+            steps in steps(),
+        ) {
+            let mut queue = ReadyQueue { pushed: start, ..ReadyQueue::default() };
+            let (mut here, mut taken) = (VecDeque::new(), Vec::new());
+            for step in steps {
+                match step {
+                    Step::Push(value) => {
+                        here.push_back((queue.next_place(), value));
+                        queue.push(value);
+                    }
+                    Step::Fix => queue.fix_batch(),
+                    Step::Pop => {
+                        if queue.pop_fifo().is_some() {
+                            taken.extend(here.pop_front().map(|(place, _)| place));
+                        }
+                    }
+                }
+                for (place, value) in &here {
+                    prop_assert_eq!(queue.at(*place).copied(), Some(*value));
+                }
+                prop_assert!(taken.iter().all(|place| queue.at(*place).is_none()));
+                prop_assert_eq!(queue.at(queue.next_place()), None);
             }
         }
     }

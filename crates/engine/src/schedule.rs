@@ -143,6 +143,11 @@ impl Order {
         }
     }
 
+    /// Whether entries are never moved.
+    pub(crate) fn is_of_arrival(&self) -> bool {
+        matches!(self, Self::Fifo)
+    }
+
     pub(crate) fn trace(&self) -> Option<&Trace> {
         match self {
             Self::Fifo => None,

@@ -191,3 +191,42 @@ fn the_counters_page_can_be_read_by_another_thread() {
     let read = std::thread::spawn(move || page.read()).join().expect("no panic");
     assert_eq!((read.turns, read.ran), (2, 1));
 }
+
+#[test]
+fn an_entry_is_found_by_its_place_in_every_order_while_it_waits() {
+    for schedule in [Schedule::Fifo, Schedule::Seeded(7)] {
+        let mut engine: Engine<Work> =
+            EngineBuilder::default().schedule(schedule).build().expect("an engine");
+        let places: Vec<_> = (0..100)
+            .map(|number| {
+                let place = engine.next_place();
+                engine.schedule(Work::Number(number));
+                place
+            })
+            .collect();
+        turn(&mut engine);
+        let mut seen = Vec::new();
+        while let Some(Work::Number(number)) = engine.next() {
+            seen.push(number);
+            // Later ones were scheduled meanwhile, which changes no place.
+            engine.schedule(Work::Named("later"));
+            for (other, &place) in (0..100).zip(&places) {
+                let found = engine.entry_at(place, |work| *work == Work::Number(other)).cloned();
+                assert_eq!(found, (!seen.contains(&other)).then_some(Work::Number(other)));
+            }
+        }
+        assert_eq!(seen.len(), 100);
+    }
+}
+
+#[test]
+fn what_is_left_in_an_entrys_stead_runs() {
+    let mut engine: Engine<Work> = Engine::new().expect("an engine");
+    engine.schedule(Work::Number(1));
+    let place = engine.next_place();
+    engine.schedule(Work::Number(2));
+    engine.schedule(Work::Number(3));
+    let entry = engine.entry_at(place, |work| *work == Work::Number(2)).expect("it waits");
+    *entry = Work::Named("nothing");
+    assert_eq!(batch(&mut engine), [Work::Number(1), Work::Named("nothing"), Work::Number(3)]);
+}

@@ -19,7 +19,7 @@ pub(crate) struct Callback {
     pub(crate) context: Option<Object>,
 }
 
-/// Positional arguments: most callbacks have none or one, and `asyncio.sleep`'s has two; they need no tuple.
+/// Positional arguments: most callbacks have none or one, and `asyncio.sleep`'s timer has two; they need no tuple.
 #[derive(Debug)]
 pub(crate) enum Arguments {
     None,
@@ -29,13 +29,13 @@ pub(crate) enum Arguments {
 }
 
 impl Arguments {
-    /// The positional arguments of a call from `start` on.
+    /// The positional arguments of a call from `start` on; two of them in a tuple, unless `as_pair`.
     #[inline]
-    pub(crate) fn collect(py: Python<'_>, args: Args<'_>, start: usize) -> PyResult<Self> {
+    pub(crate) fn collect(py: Python<'_>, args: Args<'_>, start: usize, as_pair: bool) -> PyResult<Self> {
         match args.len() - start {
             0 => Ok(Self::None),
             1 => Ok(args.positional(py, start).map_or(Self::None, Self::One)),
-            2 => match (args.positional(py, start), args.positional(py, start + 1)) {
+            2 if as_pair => match (args.positional(py, start), args.positional(py, start + 1)) {
                 (Some(first), Some(second)) => Ok(Self::Two(first, second)),
                 _ => Ok(Self::None),
             },

@@ -28,7 +28,11 @@ pub(crate) fn given_or_copy(py: Python<'_>, context: Option<Object>) -> PyResult
 /// # Errors
 ///
 /// `RuntimeError` if the context is entered already, `TypeError` if it is not a context; else the body's.
-#[inline]
+#[expect(
+    clippy::inline_always,
+    reason = "it runs per callback, with a body of its own each: a call less, counted"
+)]
+#[inline(always)]
 pub(crate) fn run_in<T>(py: Python<'_>, context: &Object, body: impl FnOnce() -> PyResult<T>) -> PyResult<T> {
     // SAFETY: a type check of a live object, which PyContext_Enter does with an exception too.
     if unsafe { ffi::PyContext_CheckExact(context.as_ptr()) } == 0 {

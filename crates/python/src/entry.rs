@@ -9,17 +9,19 @@ use pyo3::{PyClass, PyTraverseError};
 use crate::garbage;
 use crate::handle::{Handle, ThreadSafeHandle};
 use crate::object::Object;
+use crate::posted::Posted;
 use crate::stream::StreamTransport;
 
 /// One entry of the ready queue, or of a timer. 32 bytes, no allocation of its own.
 #[derive(Debug)]
 pub(crate) enum Entry {
-    /// What C `_asyncio` schedules: a task's step, a future's callback. It throws the handle away, so there
-    /// is none; one is made if the callback raises.
-    Elided { function: Object, argument: Option<Object>, context: Object },
-    /// A handle of ours.
+    /// A callback, without a handle.
+    Posted(Posted),
+    /// What was taken out by its handle.
+    Cancelled,
+    /// A handle of ours: of a timer, of a descriptor, or in debug mode.
     Handle(Shared<Handle>),
-    /// A handle that other threads may hold.
+    /// A handle that other threads may hold, in debug mode.
     ThreadSafe(Shared<ThreadSafeHandle>),
     /// A handle that asyncio's own code has made.
     Foreign(Object),
@@ -65,22 +67,24 @@ impl Entry {
         match self {
             Self::Handle(handle) => garbage::show(handle.bind(py)),
             Self::ThreadSafe(handle) => garbage::show(handle.bind(py)),
-            Self::Elided { .. } | Self::Foreign(_) | Self::Transport { .. } | Self::Event(_) => {}
+            Self::Posted(_)
+            | Self::Cancelled
+            | Self::Foreign(_)
+            | Self::Transport { .. }
+            | Self::Event(_) => {}
         }
     }
 
     fn references(&self) -> impl Iterator<Item = &Object> {
-        let (first, second, third) = match self {
-            Self::Elided { function, argument, context } => {
-                (Some(function), argument.as_ref(), Some(context))
-            }
-            Self::Handle(handle) => (Some(handle.object()), None, None),
-            Self::ThreadSafe(handle) => (Some(handle.object()), None, None),
-            Self::Foreign(handle) => (Some(handle), None, None),
-            Self::Transport { transport, context, .. } => (Some(transport.object()), Some(context), None),
-            Self::Event(_) => (None, None, None),
+        let references = match self {
+            Self::Posted(posted) => posted.references(),
+            Self::Handle(handle) => [Some(handle.object()), None, None],
+            Self::ThreadSafe(handle) => [Some(handle.object()), None, None],
+            Self::Foreign(handle) => [Some(handle), None, None],
+            Self::Transport { transport, context, .. } => [Some(transport.object()), Some(context), None],
+            Self::Cancelled | Self::Event(_) => [None, None, None],
         };
-        [first, second, third].into_iter().flatten()
+        references.into_iter().flatten()
     }
 }
 

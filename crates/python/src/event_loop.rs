@@ -6,7 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::os::fd::RawFd;
 
-use ourio_engine::{Engine, Remote, TimerId, Token};
+use ourio_engine::{Engine, Place, Remote, TimerId, Token};
 use ourio_monitor::{LoopView, Traffic};
 use ourio_transport::AcceptPace;
 use pyo3::PyTraverseError;
@@ -64,6 +64,10 @@ struct State {
     /// Set in a forked process if the loop was running when it was forked.
     orphaned: Cell<bool>,
     task_factory: RefCell<Option<Object>>,
+    /// The callback that runs, if several threads may ask about it, and in which thread.
+    guarded: Cell<Option<(Place, u64)>>,
+    /// A `threading.Event` for those who wait for its end, made by the first.
+    guard_ended: RefCell<Option<Object>>,
     /// The pages on which other threads read what the loop does, without its name.
     view: LoopView,
     /// Whether each task is noted in the loop's book.
@@ -176,6 +180,16 @@ impl Loop {
         &self.state.task_factory
     }
 
+    /// The callback that runs, if several threads may ask about it, and in which thread.
+    pub(crate) fn guarded(&self) -> &Cell<Option<(Place, u64)>> {
+        &self.state.guarded
+    }
+
+    /// The `threading.Event` of those who wait for its end.
+    pub(crate) fn guard_ended(&self) -> &RefCell<Option<Object>> {
+        &self.state.guard_ended
+    }
+
     #[inline]
     pub(crate) fn traffic(&self) -> &Traffic {
         &self.state.view.traffic
@@ -252,6 +266,8 @@ impl Loop {
             thread_id: Cell::new(None),
             orphaned: Cell::new(false),
             task_factory: RefCell::new(None),
+            guarded: Cell::new(None),
+            guard_ended: RefCell::new(None),
             view,
             tracks_tasks: Cell::new(false),
             before_endless_sleep: RefCell::new(None),

@@ -5,7 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use ourio_engine::TimerId;
+use ourio_engine::{Place, TimerId};
 use pyo3::PyTraverseError;
 use pyo3::basic::CompareOp;
 use pyo3::prelude::*;
@@ -19,6 +19,7 @@ use crate::garbage;
 use crate::gil::GilBound;
 use crate::known::known;
 use crate::object::Object;
+use crate::posted;
 use crate::schedule::thread_identifier;
 
 /// A callback that can be cancelled until it runs.
@@ -34,6 +35,9 @@ struct State {
     /// `None` once cancelled.
     callback: RefCell<Option<Callback>>,
     life: Cell<Life>,
+    /// Whether it is not the handle that waits in the ready queue, but its callback, at this place.
+    is_posted: Cell<bool>,
+    place: Cell<Place>,
     /// Debug mode's, so that other handles do not carry its fields.
     debug: Option<Box<Debug>>,
 }
@@ -64,10 +68,37 @@ impl Handle {
             event_loop: event_loop.clone().into(),
             callback: RefCell::new(Some(callback)),
             life: Cell::new(Life::Waiting),
+            is_posted: Cell::new(false),
+            place: Cell::default(),
             debug: source_traceback
                 .map(|source_traceback| Box::new(Debug { source_traceback, text: RefCell::new(None) })),
         };
         Self { state: GilBound::new(state) }
+    }
+
+    /// Its callback waits in the ready queue without it.
+    #[inline]
+    pub(crate) fn set_place(&self, place: Place) {
+        self.state.is_posted.set(true);
+        self.note_place(place);
+    }
+
+    /// It waits itself in the ready queue.
+    #[inline]
+    pub(crate) fn note_place(&self, place: Place) {
+        self.state.place.set(place);
+    }
+
+    /// The place of its callback, or of itself, in the ready queue.
+    pub(crate) fn place(&self) -> Place {
+        self.state.place.get()
+    }
+
+    fn stands_for_the_same(&self, other: &Self) -> bool {
+        self.state.is_posted.get()
+            && other.state.is_posted.get()
+            && self.place() == other.place()
+            && self.state.event_loop.as_ptr() == other.state.event_loop.as_ptr()
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {
@@ -154,8 +185,13 @@ impl Handle {
             return Ok(());
         }
         // Taken out first: dropping it may run the program's own code.
+        let entry = if this.state.is_posted.get() {
+            posted::take_out(this.event_loop(py)?.get(), this.place())
+        } else {
+            None
+        };
         let callback = this.state.callback.take();
-        drop(callback);
+        drop((entry, callback));
         Ok(())
     }
 
@@ -229,6 +265,16 @@ impl Handle {
         known()?.handle.bind(slf.py()).call_method1("__repr__", (slf,))
     }
 
+    /// The loop makes a handle for what it holds without one: both stand for the same place in the queue.
+    fn __eq__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> bool {
+        slf.is(other) || other.cast::<Self>().is_ok_and(|other| slf.get().stands_for_the_same(other.get()))
+    }
+
+    fn __hash__(slf: &Bound<'_, Self>) -> u64 {
+        let this = slf.get();
+        if this.state.is_posted.get() { this.place().number() } else { slf.as_ptr().addr() as u64 }
+    }
+
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.traverse(&visit)
     }
@@ -246,46 +292,27 @@ impl Handle {
 /// middle of the callback.
 #[pyclass(module = "ourio", frozen, extends = Handle)]
 #[derive(Debug)]
-pub(crate) struct ThreadSafeHandle {
-    state: GilBound<Guard>,
-}
-
-#[derive(Debug, Default)]
-struct Guard {
-    /// The thread in which the callback runs.
-    runner: Cell<Option<u64>>,
-    /// A `threading.Event`, made by the first thread that waits.
-    ended: RefCell<Option<Object>>,
-}
+pub(crate) struct ThreadSafeHandle;
 
 impl ThreadSafeHandle {
     pub(crate) fn over(handle: Handle) -> PyClassInitializer<Self> {
-        let this = Self { state: GilBound::new(Guard::default()) };
-        PyClassInitializer::from(handle).add_subclass(this)
-    }
-
-    /// Runs `body` while other threads wait.
-    pub(crate) fn guard(slf: &Bound<'_, Self>, body: impl FnOnce() -> PyResult<()>) -> PyResult<()> {
-        let state = &slf.get().state;
-        let before = state.runner.replace(Some(thread_identifier()));
-        let outcome = body();
-        state.runner.set(before);
-        let ended = if before.is_none() { state.ended.take() } else { None };
-        let told = ended.map_or(Ok(()), |ended| ended.bind(slf.py()).call_method0("set").map(drop));
-        outcome.and(told)
+        PyClassInitializer::from(handle).add_subclass(Self)
     }
 
     fn wait_if_running_elsewhere(slf: &Bound<'_, Self>) -> PyResult<()> {
-        let py = slf.py();
-        let state = &slf.get().state;
-        let me = thread_identifier();
-        while state.runner.get().is_some_and(|runner| runner != me) {
-            let existing = state.ended.borrow().as_ref().map(|ended| ended.bind(py).clone());
+        let (py, me) = (slf.py(), thread_identifier());
+        let handle = slf.as_super().get();
+        let event_loop = handle.event_loop(py)?;
+        let this = event_loop.get();
+        let runs_elsewhere =
+            || this.guarded().get().is_some_and(|(place, runner)| place == handle.place() && runner != me);
+        while runs_elsewhere() {
+            let existing = this.guard_ended().borrow().as_ref().map(|ended| ended.bind(py).clone());
             let Some(ended) = existing else {
                 let made = py.import("threading")?.getattr("Event")?.call0()?;
                 // Other threads ran meanwhile: one of them may have made it too, or the callback has ended.
-                if state.ended.borrow().is_none() && state.runner.get().is_some() {
-                    state.ended.replace(Some(made.into()));
+                if this.guard_ended().borrow().is_none() && runs_elsewhere() {
+                    this.guard_ended().replace(Some(made.into()));
                 }
                 continue;
             };

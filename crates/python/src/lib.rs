@@ -21,6 +21,7 @@ mod object;
 mod openssl;
 mod outgoing;
 mod pending_call;
+mod posted;
 mod recording;
 mod schedule;
 mod sock_calls;

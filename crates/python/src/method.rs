@@ -159,18 +159,24 @@ unsafe extern "C" fn trampoline<M: RawMethod>(
 ) -> *mut ffi::PyObject {
     // SAFETY: Python calls methods attached.
     let py = unsafe { Python::assume_attached() };
+    // What comes out is one pointer: an outcome of Rust's own is several words, which would be copied on the way.
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         // SAFETY: the method descriptor has checked that the receiver is an instance of the class
         // that it was attached to: `Class` itself, or any where that is `PyAny`.
         let receiver = unsafe { Borrowed::from_ptr(py, receiver).cast_unchecked::<M::Class>() };
         // SAFETY: these are the arguments of this very call.
-        (M::BODY)(py, &receiver, unsafe { Args::new(args, count, names) })
+        match (M::BODY)(py, &receiver, unsafe { Args::new(args, count, names) }) {
+            Ok(object) => object.into_ptr(),
+            Err(error) => raise(py, error),
+        }
     }));
-    let error = match outcome {
-        Ok(Ok(object)) => return object.into_ptr(),
-        Ok(Err(error)) => error,
-        Err(_) => PySystemError::new_err("a bug in ourio: please report it with the message on stderr"),
-    };
+    outcome.unwrap_or_else(|_| {
+        raise(py, PySystemError::new_err("a bug in ourio: please report it with the message on stderr"))
+    })
+}
+
+#[cold]
+fn raise(py: Python<'_>, error: PyErr) -> *mut ffi::PyObject {
     error.restore(py);
     std::ptr::null_mut()
 }

@@ -193,8 +193,8 @@ impl Recording {
 
     fn subject(&mut self, event_loop: &Loop, py: Python<'_>, entry: &Entry) -> (Name, u32) {
         match entry {
-            Entry::Elided { function, .. } => {
-                let function = function.bind(py);
+            Entry::Posted(posted) if posted.is_elided() => {
+                let function = posted.function().bind(py);
                 match self.stepped(function) {
                     Some(task) => {
                         let known = self.task(&task);
@@ -203,6 +203,7 @@ impl Recording {
                     None => (self.function(function), 0),
                 }
             }
+            Entry::Posted(posted) => (self.function(posted.function().bind(py)), 0),
             Entry::Handle(handle) => (self.handle(handle.get().function(py)), 0),
             Entry::ThreadSafe(handle) => (self.handle(handle.get_base().function(py)), 0),
             Entry::Foreign(handle) => {
@@ -216,7 +217,7 @@ impl Recording {
                 };
                 (name.map_or(self.io, |name| self.recorder.name(RecordedActivity::Io, name)), 0)
             }
-            Entry::Transport { .. } | Entry::Event(_) => (self.step, 0),
+            Entry::Transport { .. } | Entry::Cancelled | Entry::Event(_) => (self.step, 0),
         }
     }
 

@@ -28,6 +28,7 @@ use crate::handle::{Handle, ThreadSafeHandle, TimerHandle};
 use crate::known::{Known, known};
 use crate::method::{self, Args, Body, RawMethod};
 use crate::object::Object;
+use crate::posted::{self, Posted};
 
 /// The address of `_asyncio`'s tuple of keyword names; zero if it has none.
 static ASYNCIO_KEYWORDS: OnceLock<usize> = OnceLock::new();
@@ -123,13 +124,14 @@ fn call_soon(py: Python<'_>, slf: &Bound<'_, Loop>, args: Args<'_>) -> PyResult<
         if this.is_instrumented() {
             this.record_wake(py, &function);
         }
-        this.schedule(Entry::Elided { function, argument: args.positional(py, 1), context });
+        this.schedule(Entry::Posted(Posted::elided(function, args.positional(py, 1), context)));
         return Ok(known()?.none.clone_ref(py));
     }
     let callback = parse(py, slf, args, 0, "call_soon")?;
-    if this.is_debug() {
-        check_thread(py, this)?;
+    if !this.is_debug() {
+        return posted::post(slf, callback);
     }
+    check_thread(py, this)?;
     let handle = Bound::new(py, Handle::new(slf, callback, source_traceback(py, this)?))?;
     garbage::hide(&handle);
     this.schedule(Entry::Handle(handle.clone().into()));
@@ -140,20 +142,34 @@ fn call_soon_threadsafe(py: Python<'_>, slf: &Bound<'_, Loop>, args: Args<'_>) -
     let this = slf.get();
     this.check_closed()?;
     let callback = parse(py, slf, args, 0, "call_soon_threadsafe")?;
-    let handle = Handle::new(slf, callback, source_traceback(py, this)?);
     // The interpreter's lock is held, so this thread may put the entry where `call_soon` does: the order of
     // both is one order, as in asyncio.
+    let handle = if this.is_debug() {
+        post_from_thread_in_debug_mode(py, slf, callback)?
+    } else {
+        posted::post_from_thread(slf, callback)?
+    };
+    this.remote().wake();
+    Ok(handle)
+}
+
+fn post_from_thread_in_debug_mode(
+    py: Python<'_>,
+    slf: &Bound<'_, Loop>,
+    callback: Callback,
+) -> PyResult<Object> {
+    let this = slf.get();
+    let handle = Handle::new(slf, callback, source_traceback(py, this)?);
     if known()?.thread_safe_handle.is_some() {
         let handle = Bound::new(py, ThreadSafeHandle::over(handle))?;
         garbage::hide(&handle);
+        handle.as_super().get().note_place(this.engine().borrow().next_place());
         this.schedule(Entry::ThreadSafe(handle.clone().into()));
-        this.remote().wake();
         return Ok(handle.into());
     }
     let handle = Bound::new(py, handle)?;
     garbage::hide(&handle);
     this.schedule(Entry::Handle(handle.clone().into()));
-    this.remote().wake();
     Ok(handle.into())
 }
 
@@ -351,8 +367,11 @@ fn parse(
     if slf.get().is_debug() {
         check_callback(py, &function, name)?;
     }
-    let arguments =
-        if args.len() > first { Arguments::collect(py, args, first + 1)? } else { Arguments::None };
+    let arguments = if args.len() > first {
+        Arguments::collect(py, args, first + 1, first > 0)?
+    } else {
+        Arguments::None
+    };
     let context = match given {
         None if first > 0 && Callback::is_sleep(py, &function, &arguments) => None,
         given => Some(context::given_or_copy(py, given)?),

@@ -9,14 +9,13 @@ use ourio_engine::{Event, Patience};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::callback::{Arguments, Callback};
-use crate::context;
 use crate::entry::Entry;
 use crate::error;
 use crate::event_loop::Loop;
 use crate::garbage;
-use crate::handle::{Handle, ThreadSafeHandle};
+use crate::handle::Handle;
 use crate::outgoing::send_held;
+use crate::posted::{Guard, Posted};
 use crate::watch::{self, Watcher};
 
 #[pymethods]
@@ -211,16 +210,7 @@ fn dispatch_timed(slf: &Bound<'_, Loop>, entry: Entry) -> PyResult<()> {
 fn dispatch(slf: &Bound<'_, Loop>, entry: Entry) -> PyResult<()> {
     let py = slf.py();
     match entry {
-        Entry::Elided { function, argument, context } => {
-            let outcome = context::run_in(py, &context, || match &argument {
-                None => function.call0(py),
-                Some(argument) => function.call1(py, argument),
-            });
-            let Err(error) = outcome else { return Ok(()) };
-            let arguments = argument.map_or(Arguments::None, Arguments::One);
-            let handle = Handle::new(slf, Callback { function, arguments, context: Some(context) }, None);
-            report(slf, Bound::new(py, handle)?.as_any(), error)
-        }
+        Entry::Posted(posted) => posted.run(slf),
         Entry::Handle(handle) => {
             let handle = handle.bind(py);
             let outcome = run_handle(slf, handle);
@@ -229,7 +219,9 @@ fn dispatch(slf: &Bound<'_, Loop>, entry: Entry) -> PyResult<()> {
         }
         Entry::ThreadSafe(handle) => {
             let handle = handle.bind(py);
-            let outcome = ThreadSafeHandle::guard(handle, || run_handle(slf, handle.as_super()));
+            let guard = Guard::enter(slf.get(), handle.as_super().get().place());
+            let outcome = run_handle(slf, handle.as_super());
+            let outcome = outcome.and(guard.leave(slf));
             garbage::show(handle);
             outcome
         }
@@ -252,7 +244,7 @@ fn dispatch(slf: &Bound<'_, Loop>, entry: Entry) -> PyResult<()> {
             Ok(())
         }
         // The Python face leaves children to asyncio's watchers, which watch pidfds as readers.
-        Entry::Event(_) => Ok(()),
+        Entry::Event(_) | Entry::Cancelled => Ok(()),
     }
 }
 
@@ -318,30 +310,28 @@ pub(crate) fn waiting_handles<'py>(slf: &Bound<'py, Loop>) -> Vec<Bound<'py, PyA
 /// What is ready, each as a handle.
 pub(crate) fn ready_handles<'py>(slf: &Bound<'py, Loop>) -> PyResult<Vec<Bound<'py, PyAny>>> {
     let py = slf.py();
-    let mut found = Vec::new();
-    let mut elided = Vec::new();
-    for entry in slf.get().engine().borrow().ready_entries() {
-        match entry {
-            Entry::Handle(handle) => found.push(handle.bind(py).clone().into_any()),
-            Entry::ThreadSafe(handle) => found.push(handle.bind(py).clone().into_any()),
-            Entry::Foreign(handle) => found.push(handle.bind(py).clone()),
-            Entry::Elided { function, argument, context } => {
-                let arguments = match argument {
-                    None => Arguments::None,
-                    Some(argument) => Arguments::One(argument.clone_ref(py)),
-                };
-                let callback = Callback {
-                    function: function.clone_ref(py),
-                    arguments,
-                    context: Some(context.clone_ref(py)),
-                };
-                elided.push(callback);
-            }
-            Entry::Transport { .. } | Entry::Event(_) => {}
-        }
-    }
-    for callback in elided {
-        found.push(Bound::new(py, Handle::new(slf, callback, None))?.into_any());
-    }
-    Ok(found)
+    // Handles are made when nothing is borrowed.
+    let waiting: Vec<_> =
+        slf.get().engine().borrow().ready_entries().filter_map(|entry| waiting(py, entry)).collect();
+    let handle = |waiting| match waiting {
+        Waiting::Handle(handle) => Ok(handle),
+        Waiting::Posted(posted) => posted.handle(slf),
+    };
+    waiting.into_iter().map(handle).collect()
+}
+
+/// What is ready.
+enum Waiting<'py> {
+    Handle(Bound<'py, PyAny>),
+    Posted(Posted),
+}
+
+fn waiting<'py>(py: Python<'py>, entry: &Entry) -> Option<Waiting<'py>> {
+    Some(match entry {
+        Entry::Handle(handle) => Waiting::Handle(handle.bind(py).clone().into_any()),
+        Entry::ThreadSafe(handle) => Waiting::Handle(handle.bind(py).clone().into_any()),
+        Entry::Foreign(handle) => Waiting::Handle(handle.bind(py).clone()),
+        Entry::Posted(posted) => Waiting::Posted(posted.clone_ref(py)),
+        Entry::Transport { .. } | Entry::Cancelled | Entry::Event(_) => return None,
+    })
 }
