@@ -78,6 +78,12 @@ impl<C> Remote<C> {
     pub fn wake(&self) {
         self.inbox.wake();
     }
+
+    /// Ends the loop's sleep, for who has changed under a lock what the loop looks at, under the same lock, before it
+    /// sleeps: if it does not sleep now, it will see that.
+    pub fn wake_if_asleep(&self) {
+        self.inbox.wake_if_asleep();
+    }
 }
 
 impl<C> Clone for Remote<C> {
@@ -127,6 +133,13 @@ impl<C, B: Ring> Inbox<C, B> {
     pub(crate) fn wake(&self) {
         if self.state.swap(FILLED, Ordering::AcqRel) == ASLEEP {
             self.bell.ring();
+        }
+    }
+
+    /// The same where a lock orders us and the consumer's announcement of a sleep: a load in place of a swap.
+    pub(crate) fn wake_if_asleep(&self) {
+        if self.state.load(Ordering::Relaxed) == ASLEEP {
+            self.wake();
         }
     }
 
@@ -231,6 +244,42 @@ mod models {
             for producer in producers {
                 producer.join().expect("no panics");
             }
+        });
+    }
+
+    /// What Python's threads do: they change the ready queue itself, under the lock that the loop has when it looks at the
+    /// queue and falls asleep.
+    #[test]
+    fn what_is_left_under_a_lock_is_not_slept_through() {
+        loom::model(|| {
+            let inbox = Arc::new(Inbox::<(), _>::new(Doorbell::default()));
+            let queue = Arc::new(Mutex::new(0));
+            let producer = {
+                let (inbox, queue) = (Arc::clone(&inbox), Arc::clone(&queue));
+                thread::spawn(move || {
+                    for _ in 0..2 {
+                        let mut queue = queue.lock().expect("no panics");
+                        *queue += 1;
+                        inbox.wake_if_asleep();
+                    }
+                })
+            };
+            let mut seen = 0;
+            while seen < 2 {
+                let sleeps = {
+                    let mut queue = queue.lock().expect("no panics");
+                    seen += std::mem::take(&mut *queue);
+                    seen < 2 && inbox.fall_asleep()
+                };
+                if sleeps {
+                    inbox.bell.wait();
+                }
+                inbox.wake_up();
+                if inbox.is_filled() {
+                    inbox.take(&mut Vec::new());
+                }
+            }
+            producer.join().expect("no panics");
         });
     }
 

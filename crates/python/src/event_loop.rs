@@ -64,8 +64,10 @@ struct State {
     /// Set in a forked process if the loop was running when it was forked.
     orphaned: Cell<bool>,
     task_factory: RefCell<Option<Object>>,
-    /// The callback that runs, if several threads may ask about it, and in which thread.
-    guarded: Cell<Option<(Place, u64)>>,
+    /// The place of the callback that runs, if several threads may ask about it.
+    guarded: Cell<Place>,
+    /// The thread in which it runs; `None` if none does.
+    guard_runner: Cell<Option<u64>>,
     /// A `threading.Event` for those who wait for its end, made by the first.
     guard_ended: RefCell<Option<Object>>,
     /// The pages on which other threads read what the loop does, without its name.
@@ -180,9 +182,14 @@ impl Loop {
         &self.state.task_factory
     }
 
-    /// The callback that runs, if several threads may ask about it, and in which thread.
-    pub(crate) fn guarded(&self) -> &Cell<Option<(Place, u64)>> {
+    /// The place of the callback that runs, if several threads may ask about it.
+    pub(crate) fn guarded(&self) -> &Cell<Place> {
         &self.state.guarded
+    }
+
+    /// The thread in which it runs; `None` if none does.
+    pub(crate) fn guard_runner(&self) -> &Cell<Option<u64>> {
+        &self.state.guard_runner
     }
 
     /// The `threading.Event` of those who wait for its end.
@@ -266,7 +273,8 @@ impl Loop {
             thread_id: Cell::new(None),
             orphaned: Cell::new(false),
             task_factory: RefCell::new(None),
-            guarded: Cell::new(None),
+            guarded: Cell::default(),
+            guard_runner: Cell::new(None),
             guard_ended: RefCell::new(None),
             view,
             tracks_tasks: Cell::new(false),

@@ -1,9 +1,8 @@
 //! Handles that the loop owns are hidden from the garbage collector.
 //!
-//! A handle in the ready queue or among the timers is reachable, so looking at it is wasted: a hundred thousand
-//! pending callbacks would be walked again and again by every collection of young objects. Such a handle is
-//! taken out of the collector's lists when it is queued and put back when it leaves the queue, if anybody else
-//! holds it by then.
+//! A handle among the timers, or in debug mode in the ready queue, is reachable, so looking at it is wasted: a hundred
+//! thousand timers would be walked again and again by every collection of young objects. Such a handle is taken out of
+//! the collector's lists when it is queued and put back when it leaves the queue, if anybody else holds it by then.
 //!
 //! What a hidden handle refers to looks referenced from outside, so it stays alive: the safe side. For a loop
 //! that is itself garbage, with handles in its queue, that would be a leak. So the loop's own traversal looks

@@ -304,8 +304,10 @@ impl ThreadSafeHandle {
         let handle = slf.as_super().get();
         let event_loop = handle.event_loop(py)?;
         let this = event_loop.get();
-        let runs_elsewhere =
-            || this.guarded().get().is_some_and(|(place, runner)| place == handle.place() && runner != me);
+        let runs_elsewhere = || {
+            this.guarded().get() == handle.place()
+                && this.guard_runner().get().is_some_and(|runner| runner != me)
+        };
         while runs_elsewhere() {
             let existing = this.guard_ended().borrow().as_ref().map(|ended| ended.bind(py).clone());
             let Some(ended) = existing else {

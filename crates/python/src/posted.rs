@@ -97,8 +97,8 @@ impl Posted {
     #[inline]
     fn enter(mut self, this: &Loop) -> Place {
         let mut engine = this.engine().borrow_mut();
-        self.place = engine.next_place();
-        let place = self.place;
+        let place = engine.next_place();
+        self.place = place;
         engine.schedule(Entry::Posted(self));
         place
     }
@@ -218,19 +218,27 @@ pub(crate) fn take_out(this: &Loop, place: Place) -> Option<Entry> {
 #[derive(Debug)]
 pub(crate) struct Guard {
     /// What ran when it began: a callback may run the loop.
-    before: Option<(Place, u64)>,
+    before: (Option<u64>, Place),
 }
 
 impl Guard {
+    #[inline]
     pub(crate) fn enter(this: &Loop, place: Place) -> Self {
-        Self { before: this.guarded().replace(Some((place, thread_identifier()))) }
+        let runner = this.thread_id().unwrap_or_else(thread_identifier);
+        Self { before: (this.guard_runner().replace(Some(runner)), this.guarded().replace(place)) }
     }
 
-    #[inline(never)]
+    #[inline]
     pub(crate) fn leave(self, slf: &Bound<'_, Loop>) -> PyResult<()> {
         let this = slf.get();
-        this.guarded().set(self.before);
-        let ended = this.guard_ended().take();
+        this.guard_runner().set(self.before.0);
+        this.guarded().set(self.before.1);
+        if this.guard_ended().borrow().is_none() { Ok(()) } else { Self::tell(slf) }
+    }
+
+    #[cold]
+    fn tell(slf: &Bound<'_, Loop>) -> PyResult<()> {
+        let ended = slf.get().guard_ended().take();
         ended.map_or(Ok(()), |ended| ended.bind(slf.py()).call_method0("set").map(drop))
     }
 }

@@ -149,7 +149,8 @@ fn call_soon_threadsafe(py: Python<'_>, slf: &Bound<'_, Loop>, args: Args<'_>) -
     } else {
         posted::post_from_thread(slf, callback)?
     };
-    this.remote().wake();
+    // The loop looks at its queue with the same lock before it sleeps.
+    this.remote().wake_if_asleep();
     Ok(handle)
 }
 

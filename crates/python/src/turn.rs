@@ -122,14 +122,16 @@ fn run_batch(slf: &Bound<'_, Loop>) -> PyResult<()> {
     let this = slf.get();
     let mut held_since = None;
     loop {
-        let entry = this.engine().borrow_mut().next();
-        let Some(entry) = entry else {
+        // It stays where it is until it has run.
+        let next = this.engine().borrow_mut().next();
+        let Some(entry) = &next else {
             return send_waiting(slf);
         };
         this.dispatching().set(true);
         this.callbacks().set(this.callbacks().get() + 1);
         let outcome =
             if this.is_instrumented() { dispatch_instrumented(slf, entry) } else { dispatch(slf, entry) };
+        drop(next);
         this.dispatching().set(false);
         if outcome.is_err() {
             return outcome.and(send_waiting(slf));
@@ -179,18 +181,18 @@ fn flush_corked(slf: &Bound<'_, Loop>) -> PyResult<()> {
 
 /// Runs an entry in debug mode, or while a flight recorder is on.
 #[cold]
-fn dispatch_instrumented(slf: &Bound<'_, Loop>, entry: Entry) -> PyResult<()> {
+fn dispatch_instrumented(slf: &Bound<'_, Loop>, entry: &Entry) -> PyResult<()> {
     let this = slf.get();
-    let begun = this.record(slf.py(), &entry);
+    let begun = this.record(slf.py(), entry);
     let outcome = if this.is_debug() { dispatch_timed(slf, entry) } else { dispatch(slf, entry) };
     this.recorded(begun);
     outcome
 }
 
 /// In debug mode a transport's step is timed as a handle is: there is no handle of its own to do it.
-fn dispatch_timed(slf: &Bound<'_, Loop>, entry: Entry) -> PyResult<()> {
+fn dispatch_timed(slf: &Bound<'_, Loop>, entry: &Entry) -> PyResult<()> {
     let py = slf.py();
-    let transport = match &entry {
+    let transport = match entry {
         Entry::Transport { transport, .. } => Some(transport.bind(py).clone()),
         Entry::Event(Event::Io(event)) => match slf.get().watchers().borrow().get(event.token) {
             Some(Watcher::Transport(transport)) => Some(transport.bind(py).clone()),
@@ -207,7 +209,7 @@ fn dispatch_timed(slf: &Bound<'_, Loop>, entry: Entry) -> PyResult<()> {
 }
 
 #[inline]
-fn dispatch(slf: &Bound<'_, Loop>, entry: Entry) -> PyResult<()> {
+fn dispatch(slf: &Bound<'_, Loop>, entry: &Entry) -> PyResult<()> {
     let py = slf.py();
     match entry {
         Entry::Posted(posted) => posted.run(slf),
@@ -235,10 +237,10 @@ fn dispatch(slf: &Bound<'_, Loop>, entry: Entry) -> PyResult<()> {
         }
         Entry::Transport { transport, context, step } => {
             let transport = transport.bind(py);
-            let outcome = transport.get().handle_step(transport, slf, &context, step);
+            let outcome = transport.get().handle_step(transport, slf, context, *step);
             outcome.or_else(|error| report_transport(slf, transport, error))
         }
-        Entry::Event(Event::Io(event)) => watch::deliver(slf, event),
+        Entry::Event(Event::Io(event)) => watch::deliver(slf, *event),
         Entry::Event(Event::Signal(number)) => {
             slf.call_method1("_handle_signal", (number,))?;
             Ok(())
