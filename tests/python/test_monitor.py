@@ -20,7 +20,7 @@ import types
 import ourio
 import pytest
 from ourio import _ourio
-from ourio._insight import client
+from ourio._insight import client, monitor
 from ourio._insight.monitor import Monitor
 
 SERVICE = """
@@ -402,6 +402,13 @@ def test_several_loops_are_shown_by_their_threads(tmp_path):
         thread.join()
     assert sorted(names[0]) == ["one", "two"]
     assert Monitor.current is None
+
+
+def test_a_loop_that_does_not_run_yet_is_not_shown_by_a_thread_that_is_being_started(monkeypatch):
+    other = threading.Thread(name="being started")
+    monkeypatch.setattr(threading, "enumerate", lambda: [other, threading.current_thread()])
+    with asyncio.Runner(loop_factory=ourio.new_event_loop) as runner:
+        assert monitor._thread_of(runner.get_loop()) == threading.current_thread().name
 
 
 def test_a_forked_process_leaves_its_parents_monitor_alone(tmp_path):

@@ -127,23 +127,34 @@ def test_native_code_that_keeps_the_lock_is_told_with_the_line_that_called_it():
             re.match(r"(a+)+$", "a" * length + "b")
         re.match(r"(a+)+$", "a" * (length + 4) + "b")  # this one
 
-    stalls = watch(main)
-    # The search for a length that takes long enough may itself take too long on a slow machine.
-    worst = max(stalls, key=lambda stall: stall.duration)
-    assert is_told(worst, "native code on the CPU", "with the GIL held")
     line = the_line("# this one")
-    assert (worst.filename, worst.lineno) == (__file__, line)
+    told = []
+    # Who has the lock next when the call is done is chance, as before 3.13 the main thread may lose it before it looks:
+    # a line may be missing, and is never wrong.
+    while len(told) < 10 and not any(told):
+        stalls = watch(main)
+        # The search for a length that takes long enough may itself take too long on a slow machine.
+        worst = max(stalls, key=lambda stall: stall.duration)
+        assert is_told(worst, "native code on the CPU", "with the GIL held")
+        assert (worst.filename, worst.lineno) in {(__file__, line), (None, None)}
+        told.append(worst.filename is not None)
+    assert any(told)
 
 
 def test_a_native_function_that_sleeps_with_the_lock_is_told():
     async def main():
         ctypes.PyDLL(None).usleep(300_000)
 
-    worst = max(watch(main), key=lambda stall: stall.duration)
-    assert worst.filename == __file__
-    if TELLS_CALLS:
-        assert worst.cause == "a system call"
-        assert worst.detail.endswith("with the GIL held")
+    told = []
+    # As above.
+    while len(told) < 10 and __file__ not in told:
+        worst = max(watch(main), key=lambda stall: stall.duration)
+        assert worst.filename in (__file__, None)
+        if TELLS_CALLS:
+            assert worst.cause == "a system call"
+            assert worst.detail.endswith("with the GIL held")
+        told.append(worst.filename)
+    assert __file__ in told
 
 
 def keep_the_lock():
@@ -166,15 +177,16 @@ def test_native_code_that_keeps_the_lock_is_told_with_its_line_whoever_else_wait
     others = [threading.Thread(target=wake_often) for _ in range(threads)]
     for other in others:
         other.start()
+    told = set()
     try:
-        stalls = watch(main)
+        # As above: of so many, some have a line, and none has a wrong one.
+        for _ in range(3):
+            told |= {(stall.filename, stall.function) for stall in watch(main) if stall.duration > 0.1}
     finally:
         ended.set()
         for other in others:
             other.join()
-    long = [stall for stall in stalls if stall.duration > 0.1]
-    assert long
-    assert {(stall.filename, stall.function) for stall in long} == {(__file__, "keep_the_lock")}
+    assert told - {(None, None)} == {(__file__, "keep_the_lock")}
 
 
 def test_a_loop_that_is_not_in_the_main_thread_is_told_of_with_its_line():

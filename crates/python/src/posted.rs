@@ -210,7 +210,7 @@ pub(crate) fn post_from_thread(slf: &Bound<'_, Loop>, callback: Callback) -> PyR
 /// Takes what waits at a place out of the queue; it comes back to be dropped when nothing is borrowed.
 pub(crate) fn take_out(this: &Loop, place: Place) -> Option<Entry> {
     let mut engine = this.engine().borrow_mut();
-    let is_it = |entry: &Entry| matches!(entry, Entry::Posted(posted) if posted.place == place);
+    let is_it = |entry: &Entry| matches!(entry, Entry::Posted(posted) if posted.place == place && !posted.is_elided());
     engine.entry_at(place, is_it).map(|entry| std::mem::replace(entry, Entry::Cancelled))
 }
 

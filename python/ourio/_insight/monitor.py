@@ -277,8 +277,10 @@ class Monitor:
 
 def _thread_of(loop: EventLoop) -> str:
     """The name of the thread that runs a loop, or else of the one that asks."""
-    running = next((thread for thread in threading.enumerate() if thread.ident == loop._thread_id), None)
-    return (running or threading.current_thread()).name
+    number = loop._thread_id
+    # A thread that is being started has no number either.
+    running = [thread.name for thread in threading.enumerate() if number is not None and thread.ident == number]
+    return running[0] if running else threading.current_thread().name
 
 
 class _Shown:
