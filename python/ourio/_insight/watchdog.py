@@ -215,12 +215,35 @@ class Watchdog(Witness):
             # How long after it was seen we have the interpreter's lock is part of the news, but for the time for which
             # we had no processor. From here on to the stack nothing may let go of the lock.
             delayed, before = _own_delay(), delayed
+            looks = self._look_at_all(watch, delayed - before)
             for turn, duration, over, age, states in watch.news():
                 try:
                     news = (turn, duration, over, max(0.0, age - (delayed - before)), states)
-                    self._judge(turn, self._look_or_witness(watch, news))
+                    look = None if over else looks.get(turn)
+                    self._judge(turn, look or self._look_or_witness(watch, news))
                 except Exception:
                     _logger.exception("the watchdog could not report a stall")
+
+    def _look_at_all(self, watch: StallWatch, delayed: float) -> dict[int, Stall]:
+        """Look at what goes on, before it is taken from the native half and before anything is told.
+
+        Telling lets go of the lock, and the loop goes on to something else. If this thread loses the lock before it has
+        looked, the main thread still finds here what it is to look at.
+        """
+        looks = {}
+        for turn, duration, over, age, states in watch.peek():
+            if over:
+                continue
+            try:
+                look = self._look_or_witness(watch, (turn, duration, over, max(0.0, age - delayed), states))
+            except Exception:
+                _logger.exception("the watchdog could not look at a stall")
+                continue
+            looks[turn] = look
+            if look.stack:
+                # It may be over when it is taken.
+                self._remember(turn, look)
+        return looks
 
     def _look_or_witness(self, watch: StallWatch, news: _News) -> Stall:
         """What the loop's thread does; if it has gone on to something else, what was seen by another thread."""
