@@ -19,6 +19,7 @@ import time
 
 import ourio
 import pytest
+from ourio._insight import watchdog
 
 # Whether the kernel tells in which system call a thread is; a container may forbid it.
 try:
@@ -202,6 +203,32 @@ def test_a_stall_is_looked_at_before_one_that_went_before_is_told():
             time.sleep(0.1)
     functions = [stall.function and stall.function.rpartition(".")[2] for stall in told if stall.duration > 0.1]
     assert {"keep_the_lock", "second"} == set(functions)
+
+
+def test_what_blocked_for_longest_is_told_and_not_what_came_after_it_in_the_same_turn(monkeypatch):
+    went_on, own_delay = threading.Event(), watchdog._own_delay
+
+    def late():
+        if threading.current_thread() is not threading.main_thread():
+            went_on.wait(5)
+        return own_delay()
+
+    def want_the_lock():
+        while not went_on.is_set():
+            time.sleep(0.01)
+
+    async def main():
+        ctypes.PyDLL(None).usleep(150_000)  # this one
+        went_on.set()
+        # The watchdog's thread may look only now; the main thread was asked to before.
+        time.sleep(0.02)
+
+    monkeypatch.setattr(watchdog, "_own_delay", late)
+    line = the_line("# this one")
+    other = threading.Thread(target=want_the_lock)
+    other.start()
+    assert {stall.lineno for stall in watch(main) if stall.duration > 0.1} == {line}
+    other.join()
 
 
 def test_a_loop_that_is_not_in_the_main_thread_is_told_of_with_its_line():

@@ -20,7 +20,6 @@ import traceback
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from types import FrameType
 from typing import Any, Final, Self
 
@@ -103,12 +102,12 @@ _News = tuple[int, float, bool, float, list[Any]]
 
 @dataclass(frozen=True)
 class _Witnessed:
-    """What another thread has seen of a stall: of all looks, that at what went on for the longest time."""
+    """What any of our threads has seen of a stall: of all looks, that at what went on for the longest time."""
 
     look: "Stall"
     #: For how long that had gone on, since the look before.
     span: float
-    #: Until when others have looked, in seconds of the stall.
+    #: Until when it has been looked at, in seconds of the stall.
     until: float
 
 
@@ -154,9 +153,10 @@ class Watchdog(Witness):
         self._watch: StallWatch | None = None
         self._thread: threading.Thread | None = None
         self._changing = threading.Lock()
-        self._known: dict[int, list[Stall]] = {}
         # By turn: what is over may be asked for only several turns later.
         self._witnessed: dict[int, _Witnessed] = {}
+        # The turns whose stalls have been told, and are not known to be over.
+        self._told: set[int] = set()
         self._last: dict[tuple[str | None, int | None, str], float] = {}
         self._suppressed: dict[tuple[str | None, int | None, str], int] = {}
 
@@ -220,7 +220,7 @@ class Watchdog(Witness):
                 try:
                     news = (turn, duration, over, max(0.0, age - (delayed - before)), states)
                     look = None if over else looks.get(turn)
-                    self._judge(turn, look or self._look_or_witness(watch, news))
+                    self._judge(turn, look or self._look_and_remember(watch, news))
                 except Exception:
                     _logger.exception("the watchdog could not report a stall")
 
@@ -235,23 +235,23 @@ class Watchdog(Witness):
             if over:
                 continue
             try:
-                look = self._look_or_witness(watch, (turn, duration, over, max(0.0, age - delayed), states))
+                news = (turn, duration, over, max(0.0, age - delayed), states)
+                looks[turn] = self._look_and_remember(watch, news)
             except Exception:
                 _logger.exception("the watchdog could not look at a stall")
-                continue
-            looks[turn] = look
-            if look.stack:
-                # It may be over when it is taken.
-                self._remember(turn, look)
         return looks
 
-    def _look_or_witness(self, watch: StallWatch, news: _News) -> Stall:
-        """What the loop's thread does; if it has gone on to something else, what was seen by another thread."""
+    def _look_and_remember(self, watch: StallWatch, news: _News) -> Stall:
+        """What blocks, or has blocked, the loop: what was seen for the longest time, here or by another thread.
+
+        What the loop's thread does at this moment may be something else, which has only begun: the main thread, asked
+        to look as the call ended, has seen what it was.
+        """
         look, turn = self._look(watch, news), news[0]
-        witnessed = self._witnessed.pop(turn, None) if look.over else self._witnessed.get(turn)
-        if look.stack or witnessed is None:
-            return look
-        return replace(witnessed.look, duration=look.duration, over=look.over)
+        longest = self._remember(turn, look)
+        if look.over:
+            self._witnessed.pop(turn, None)
+        return replace(longest, duration=look.duration, over=look.over)
 
     def catch_up(self, delayed: float) -> None:
         """Look, from another thread of ours, at what the watchdog's own has not asked for yet: it may come too late."""
@@ -273,30 +273,28 @@ class Watchdog(Witness):
                 raise
             _logger.exception("the watchdog could not look at a stall")
 
-    def _remember(self, turn: int, look: Stall) -> None:
+    def _remember(self, turn: int, look: Stall) -> Stall:
+        """Keep, and return, the look at what went on for the longest time."""
         before = self._witnessed.get(turn)
-        if before is None:
-            if len(self._witnessed) >= _WITNESSED_MAX:
+        span = look.duration - (before.until if before else 0.0)
+        # A look that came too late for a stack says less than any with one.
+        if before is None or (bool(look.stack), span) > (bool(before.look.stack), before.span):
+            if before is None and len(self._witnessed) >= _WITNESSED_MAX:
                 self._witnessed.clear()
-            self._witnessed[turn] = _Witnessed(look, look.duration, look.duration)
-        elif look.duration - before.until > before.span:
-            self._witnessed[turn] = _Witnessed(look, look.duration - before.until, look.duration)
-        else:
-            self._witnessed[turn] = replace(before, until=look.duration)
+            self._witnessed[turn] = _Witnessed(look, span, look.duration)
+            return look
+        self._witnessed[turn] = replace(before, until=look.duration)
+        return before.look
 
     def _judge(self, turn: int, look: Stall) -> None:
-        looks = self._known.setdefault(turn, [])
-        looks.append(look)
+        was_told = turn in self._told
         if look.over:
-            del self._known[turn]
-            # What it did for the longest time between two looks is what it was blocked by.
-            spans = [later.duration - earlier.duration for earlier, later in pairwise([Stall(0.0, False, ""), *looks])]
-            seen = [place for place, one in enumerate(looks) if one.stack] or range(len(looks))
-            worst = looks[max(seen, key=spans.__getitem__)]
-            self._count(worst.cause)
-            self._tell(replace(worst, duration=look.duration, over=True), ending=len(looks) > 1)
-        elif len(looks) == 1:
-            self._tell(look)
+            self._told.discard(turn)
+            self._count(look.cause)
+        else:
+            self._told.add(turn)
+        if look.over or not was_told:
+            self._tell(look, ending=was_told)
 
     def _count(self, cause: str) -> None:
         loop = self._loop()
