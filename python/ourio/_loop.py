@@ -10,6 +10,7 @@ import asyncio
 import functools
 import inspect
 import os
+import queue
 import selectors
 import signal
 import socket
@@ -94,6 +95,7 @@ open_loops: "weakref.WeakSet[EventLoop]" = weakref.WeakSet()
 def _renew_after_fork() -> None:
     """Separate the loops of a forked process from those of its parent: both have the same kernel objects."""
     _ourio._renew_pending_calls()
+    _ourio._renew_work_queues()
     for loop in list(open_loops):
         loop._renew()
 
@@ -254,9 +256,21 @@ class EventLoop(_ourio.Loop, asyncio.SelectorEventLoop):
 
     def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:  # type: ignore[override]
         """Run a function in another thread or process; return a future of its result."""
+        if executor is None and self._default_executor is None:
+            self._make_default_executor()
         if self._is_recording and (executor is None or isinstance(executor, ThreadPoolExecutor)):
             return super().run_in_executor(executor, _RecordedJob(self, func), *args)
         return super().run_in_executor(executor, func, *args)
+
+    def _make_default_executor(self) -> None:
+        """Make asyncio's executor, whose threads wait for their jobs in our way; unless it is too late for one."""
+        if self._executor_shutdown_called:  # type: ignore[attr-defined]
+            return
+        executor: Any = ThreadPoolExecutor(thread_name_prefix="asyncio")
+        if type(executor._work_queue) is queue.SimpleQueue:
+            executor._work_queue = _ourio.WorkQueue()
+            self._watch_jobs(executor._work_queue)
+        self._default_executor = executor
 
     # -- callbacks -------------------------------------------------------------------------------------
 

@@ -84,6 +84,11 @@ impl<C> Remote<C> {
     pub fn wake_if_asleep(&self) {
         self.inbox.wake_if_asleep();
     }
+
+    /// Whether the loop sleeps, or is about to, and nobody has woken it yet.
+    pub fn is_asleep(&self) -> bool {
+        self.inbox.is_asleep()
+    }
 }
 
 impl<C> Clone for Remote<C> {
@@ -141,6 +146,10 @@ impl<C, B: Ring> Inbox<C, B> {
         if self.state.load(Ordering::Relaxed) == ASLEEP {
             self.wake();
         }
+    }
+
+    pub(crate) fn is_asleep(&self) -> bool {
+        self.state.load(Ordering::Acquire) == ASLEEP
     }
 
     /// Announces a sleep; `false` if there is something to take instead.

@@ -46,6 +46,7 @@
 //!
 //! It performs no reads or writes on the host's descriptors, runs no payload, and knows no priorities.
 
+mod awake;
 mod blocking;
 mod child;
 mod clock;
@@ -62,6 +63,7 @@ mod signal;
 mod timer;
 mod turn;
 
+pub use awake::{AWAKE_MAX, Luck, stay_awake_until};
 pub use blocking::{BlockingPool, PoolLimits};
 pub use child::{ChildId, Exit};
 pub use clock::{Clock, SimulatedClock, Time};

@@ -7,7 +7,7 @@
 
 use std::fmt;
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::clock::Time;
 use crate::engine::{Engine, Event};
@@ -87,9 +87,38 @@ impl Wait {
             Plan::Poll => Some(Duration::ZERO),
             Plan::Sleep(timeout) => timeout,
         };
+        self.ask(timeout)?;
+        Ok(self.into_events())
+    }
+
+    /// The same, but asks the kernel again and again, instead of sleeping, while `stays_awake`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Wait::block`].
+    pub fn block_after(mut self, mut stays_awake: impl FnMut() -> bool) -> Result<Events> {
+        let Plan::Sleep(timeout) = self.plan else { return self.block() };
+        // A script counts how often it is asked.
+        if matches!(self.kit.waiter, Waiter::Epoll(_)) {
+            let began = Instant::now();
+            while stays_awake() {
+                self.ask(Some(Duration::ZERO))?;
+                if !self.kit.buffer.is_empty() || timeout.is_some_and(|timeout| began.elapsed() >= timeout) {
+                    return Ok(self.into_events());
+                }
+            }
+            self.plan = Plan::Sleep(timeout.map(|timeout| timeout.saturating_sub(began.elapsed())));
+        }
+        self.block()
+    }
+
+    fn ask(&mut self, timeout: Option<Duration>) -> Result<()> {
         let waited: io::Result<()> = self.kit.waiter.wait(&mut self.kit.buffer, timeout);
-        waited.map_err(|source| Error::System { operation: "epoll_wait", source })?;
-        Ok(Events { kit: self.kit, polled: true, jump: self.jump })
+        waited.map_err(|source| Error::System { operation: "epoll_wait", source })
+    }
+
+    fn into_events(self) -> Events {
+        Events { kit: self.kit, polled: true, jump: self.jump }
     }
 }
 

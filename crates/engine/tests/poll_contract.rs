@@ -337,6 +337,52 @@ fn a_timed_wait_is_never_short() {
 }
 
 #[test]
+fn who_stays_awake_before_a_sleep_misses_nothing() {
+    on_each(|world| {
+        let mut engine = world.engine();
+        let fd = world.open();
+        let token = engine.watch(fd, Interest::READ).expect("watch");
+        let start = engine.now();
+        let deadline = start.saturating_add(Duration::from_micros(800));
+        engine.schedule_at(deadline, Event::Signal(9));
+        // Awake for less than the time until the timer, then for more.
+        for awake in [Duration::from_micros(100), Duration::from_millis(20)] {
+            while engine.ready_len() == 0 && engine.now() < deadline {
+                let began = std::time::Instant::now();
+                let wait = engine.prepare(engine.now(), Patience::Block);
+                let events = wait.block_after(|| began.elapsed() < awake).expect("a wait");
+                engine.absorb(events, engine.now());
+            }
+        }
+        assert!(engine.now() >= deadline);
+        let events = engine.prepare(engine.now(), Patience::Poll).block_after(|| true).expect("a poll");
+        engine.absorb(events, engine.now());
+        assert_eq!(engine.next(), Some(Event::Signal(9)));
+        world.make_readable(fd);
+        let events = engine.prepare(engine.now(), Patience::Block).block_after(|| true).expect("a wait");
+        engine.absorb(events, engine.now());
+        assert_eq!(engine.next(), Some(Event::Io(IoEvent { token, readiness: READABLE })));
+        assert!(engine.unwatch(token));
+        let remote = engine.remote();
+        assert!(!remote.is_asleep());
+        let wait = engine.prepare(engine.now(), Patience::Block);
+        assert!(!wait.may_sleep() || remote.is_asleep());
+        let waker = std::thread::spawn(move || remote.wake());
+        let mut looks = 0;
+        let events = wait
+            .block_after(|| {
+                looks < 1000 && {
+                    looks += 1;
+                    true
+                }
+            })
+            .expect("a wait that ends");
+        engine.absorb(events, engine.now());
+        waker.join().expect("no panic");
+    });
+}
+
+#[test]
 fn registrations_and_wake_ups_outlive_a_renewal() {
     on_each(|world| {
         let mut engine = world.engine();

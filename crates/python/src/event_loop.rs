@@ -5,6 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::os::fd::RawFd;
+use std::sync::Arc;
 
 use ourio_engine::{Engine, Place, Remote, TimerId, Token};
 use ourio_monitor::{LoopView, Traffic};
@@ -24,6 +25,7 @@ use crate::outgoing::{Datagram, Outgoing};
 use crate::recording::Recording;
 use crate::stream::StreamTransport;
 use crate::watch::Watchers;
+use crate::work_queue::Jobs;
 
 /// The native event loop.
 #[pyclass(module = "ourio._ourio", frozen, subclass)]
@@ -76,6 +78,8 @@ struct State {
     tracks_tasks: Cell<bool>,
     /// Called before a sleep that nothing of the loop's own would end.
     before_endless_sleep: RefCell<Option<Object>>,
+    /// What the default executor has to do, once the loop has one of ours.
+    jobs: RefCell<Option<Arc<Jobs>>>,
 }
 
 /// asyncio: a transport reads at most this much at once (`max_size`).
@@ -85,6 +89,10 @@ impl Loop {
     #[inline]
     pub(crate) fn engine(&self) -> &RefCell<Engine<Entry>> {
         &self.state.engine
+    }
+
+    pub(crate) fn jobs(&self) -> &RefCell<Option<Arc<Jobs>>> {
+        &self.state.jobs
     }
 
     pub(crate) fn remote(&self) -> &Remote<Entry> {
@@ -279,6 +287,7 @@ impl Loop {
             view,
             tracks_tasks: Cell::new(false),
             before_endless_sleep: RefCell::new(None),
+            jobs: RefCell::new(None),
         };
         Ok(Self { state: GilBound::new(state) })
     }
@@ -437,6 +446,7 @@ impl Loop {
         let (corked, outgoing) = (self.state.corked.take(), self.state.outgoing.take());
         self.state.scratch.take();
         self.state.arrivals.take();
+        self.state.jobs.take();
         Python::attach(|py| entries.iter().for_each(|entry| entry.leave(py)));
         // Dropped last and outside of every borrow: their destructors may call the loop.
         drop((entries, watchers, corked, outgoing));

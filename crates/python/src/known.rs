@@ -45,6 +45,7 @@ pub(crate) struct Known {
     pub(crate) iscoroutine: Object,
     pub(crate) iscoroutinefunction: Object,
     pub(crate) getframe: Object,
+    pub(crate) queue_empty: Object,
 }
 
 static KNOWN: OnceLock<GilBound<Known>> = OnceLock::new();
@@ -82,6 +83,7 @@ pub(crate) fn import(py: Python<'_>) -> PyResult<()> {
         iscoroutine: find("asyncio", "iscoroutine")?,
         iscoroutinefunction: find("inspect", "iscoroutinefunction")?,
         getframe: find("sys", "_getframe")?,
+        queue_empty: find("queue", "Empty")?,
     };
     // A second import of the module keeps what the first has found: they are the same objects.
     let _ = KNOWN.set(GilBound::new(known));

@@ -13,6 +13,7 @@ mod event_loop;
 mod garbage;
 mod gil;
 mod handle;
+mod handover;
 mod in_turn;
 mod known;
 mod method;
@@ -34,6 +35,7 @@ mod tls;
 mod turn;
 mod watch;
 mod watchdog;
+mod work_queue;
 
 use pyo3::prelude::*;
 
@@ -52,6 +54,7 @@ fn _ourio(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<stream::StreamTransport>()?;
     module.add_class::<watchdog::StallWatch>()?;
     module.add_class::<in_turn::InTurn>()?;
+    module.add_class::<work_queue::WorkQueue>()?;
     module.add_class::<monitor::Monitor>()?;
     module.add_function(wrap_pyfunction!(monitor::_socket_of, module)?)?;
     module.add_function(wrap_pyfunction!(monitor::_top, module)?)?;
@@ -59,6 +62,7 @@ fn _ourio(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(gil::_check_interpreter, module)?)?;
     module.add_function(wrap_pyfunction!(pending_call::_set_pending_call, module)?)?;
     module.add_function(wrap_pyfunction!(pending_call::_renew_pending_calls, module)?)?;
+    module.add_function(wrap_pyfunction!(work_queue::_renew_work_queues, module)?)?;
     module.add_function(wrap_pyfunction!(watchdog::_own_delay, module)?)?;
     module.add_function(wrap_pyfunction!(watchdog::_state_of, module)?)?;
     module.add_function(wrap_pyfunction!(datagram::_add_datagram_methods, module)?)?;

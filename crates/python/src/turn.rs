@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use ourio_engine::{Event, Patience};
+use ourio_engine::{Event, Events, Patience, Wait};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -14,9 +14,11 @@ use crate::error;
 use crate::event_loop::Loop;
 use crate::garbage;
 use crate::handle::Handle;
+use crate::handover;
 use crate::outgoing::send_held;
 use crate::posted::{Guard, Posted};
 use crate::watch::{self, Watcher};
+use crate::work_queue::WorkQueue;
 
 #[pymethods]
 impl Loop {
@@ -31,6 +33,11 @@ impl Loop {
         };
         slf.get().engine().borrow_mut().end_run();
         outcome
+    }
+
+    /// Tells the loop what its default executor's threads take their jobs from.
+    fn _watch_jobs(&self, queue: &Bound<'_, WorkQueue>) {
+        self.jobs().replace(Some(queue.get().jobs()));
     }
 
     /// Runs one turn.
@@ -88,7 +95,7 @@ fn turn(slf: &Bound<'_, Loop>) -> PyResult<()> {
         }
         engine.prepare(now, patience)
     };
-    let events = if wait.may_sleep() { py.detach(|| wait.block()) } else { wait.block() };
+    let events = if wait.may_sleep() { sleep(slf, wait) } else { wait.block() };
     let events = events.map_err(|error| error::engine(&error))?;
     {
         let mut engine = this.engine().borrow_mut();
@@ -98,6 +105,20 @@ fn turn(slf: &Bound<'_, Loop>) -> PyResult<()> {
     // After absorbing, so that an exception of a signal handler (Ctrl-C) loses no event.
     py.check_signals()?;
     run_batch(slf)
+}
+
+/// Sleeps until something happens, without the interpreter's lock; or stays awake for a moment, if a job of the default
+/// executor may be done by then.
+fn sleep(slf: &Bound<'_, Loop>, wait: Wait) -> ourio_engine::Result<Events> {
+    let (py, this) = (slf.py(), slf.get());
+    let jobs = this.jobs().borrow().clone();
+    match jobs {
+        None => py.detach(|| wait.block()),
+        Some(jobs) => {
+            let remote = this.remote().clone();
+            handover::without_the_lock(py, || jobs.block(wait, &remote))
+        }
+    }
 }
 
 /// Nothing of the loop's own would end the sleep that comes: whoever looks for deadlocks is asked first.
