@@ -87,6 +87,7 @@ def test_jobs_that_wait_are_cancelled_with_their_futures(run):
         ran = []
         second = loop.run_in_executor(None, ran.append, 1)
         second.cancel()
+        await asyncio.sleep(0)  # Its callbacks tell the executor.
         ended.set()
         assert all(await asyncio.gather(*first))
         await asyncio.to_thread(int)
