@@ -19,7 +19,7 @@ import threading
 import time
 import weakref
 from asyncio import base_events, constants, format_helpers, sslproto
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from ourio import _ourio
@@ -266,11 +266,24 @@ class EventLoop(_ourio.Loop, asyncio.SelectorEventLoop):
         """Make asyncio's executor, whose threads wait for their jobs in our way; unless it is too late for one."""
         if self._executor_shutdown_called:  # type: ignore[attr-defined]
             return
-        executor: Any = ThreadPoolExecutor(thread_name_prefix="asyncio")
-        if type(executor._work_queue) is queue.SimpleQueue:
-            executor._work_queue = _ourio.WorkQueue()
-            self._watch_jobs(executor._work_queue)
+        executor = ThreadPoolExecutor(thread_name_prefix="asyncio")
+        self._adopt(executor)
         self._default_executor = executor
+
+    def set_default_executor(self, executor: Executor) -> None:
+        """Set the executor of ``run_in_executor(None, ...)`` and ``asyncio.to_thread``."""
+        super().set_default_executor(executor)  # type: ignore[arg-type]  # It says what it takes.
+        if type(executor) is ThreadPoolExecutor:
+            self._adopt(executor)
+
+    def _adopt(self, executor: Any) -> None:
+        """Have an executor's threads wait for their jobs in our way, if none has begun to wait in another."""
+        with executor._shutdown_lock:  # As in submit().
+            jobs = executor._work_queue
+            if type(jobs) is queue.SimpleQueue and jobs.empty() and not executor._threads:
+                jobs = executor._work_queue = _ourio.WorkQueue()
+        if type(jobs) is _ourio.WorkQueue:
+            self._watch_jobs(jobs)
 
     # -- callbacks -------------------------------------------------------------------------------------
 

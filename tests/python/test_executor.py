@@ -67,6 +67,48 @@ def test_it_is_a_thread_pool_executor_that_the_loop_shuts_down(run):
     run(main())
 
 
+class OwnExecutor(ThreadPoolExecutor):
+    pass
+
+
+@pytest.mark.parametrize("kind", [ThreadPoolExecutor, OwnExecutor])
+@pytest.mark.parametrize("begun", [False, True])
+def test_an_executor_that_the_program_sets_works_in_every_state(run, kind, begun):
+    async def main():
+        loop = asyncio.get_running_loop()
+        with kind(2, thread_name_prefix="own") as executor:
+            before = executor.submit(pow, 2, 3) if begun else None
+            loop.set_default_executor(executor)
+            assert before is None or before.result(10) == 8
+            names = {await asyncio.to_thread(lambda: threading.current_thread().name) for _ in range(50)}
+            assert names <= {"own_0", "own_1"}
+            assert executor.submit(pow, 2, 4).result(10) == 16
+            assert await asyncio.gather(*[asyncio.to_thread(pow, 2, number) for number in range(9)]) == [
+                2**number for number in range(9)
+            ]
+        with pytest.raises(RuntimeError, match="shutdown"):
+            await asyncio.to_thread(int)
+        with pytest.raises(TypeError):
+            loop.set_default_executor(concurrent.futures.Executor())
+
+    run(main())
+
+
+def test_two_loops_share_an_executor():
+    def program(executor):
+        async def main():
+            asyncio.get_running_loop().set_default_executor(executor)
+            return [await asyncio.to_thread(pow, 2, number) for number in range(200)]
+
+        return ourio.run(main())
+
+    with ThreadPoolExecutor(3) as executor, ThreadPoolExecutor(2) as threads:
+        results = [threads.submit(program, executor) for _ in range(2)]
+        # Each loop shuts its default executor down as it ends.
+        done = [result.exception(30) or result.result() for result in results]
+    assert [2**number for number in range(200)] in done
+
+
 def test_what_a_job_raises_and_its_context_come_across(run):
     async def main():
         with pytest.raises(ZeroDivisionError):
