@@ -31,6 +31,7 @@ SCHEDULING = {
     "timer insert and cancel": 0.5,
     "50,000 timers firing": 1,
     "wake-up from a thread": 0.3,
+    "call in a thread": 0.3,
 }
 ECHO = {f"echo 1 KiB x{connections}": connections for connections in (1, 10, 100, 1000)}
 

@@ -118,8 +118,8 @@ impl Future for Ringing<'_> {
     }
 }
 
-/// The cases of a runtime whose module has `block_on`, `spawn` (a future of the output), `sleep`, `yield_now` and
-/// `channel` (a pair with `send` and `receive`).
+/// The cases of a runtime whose module has `block_on`, `spawn` (a future of the output), `sleep`, `yield_now`,
+/// `in_thread` and `channel` (a pair with `send` and `receive`).
 macro_rules! cases {
     () => {
         #[expect(clippy::too_many_lines, reason = "a list of cases, each a few lines")]
@@ -243,6 +243,16 @@ macro_rules! cases {
                         let meter = Meter::start();
                         for _ in 0..count {
                             alarm.ring().await;
+                        }
+                        meter.time(count)
+                    })
+                }
+                "call in a thread" => {
+                    let count = scaled(scale, 100_000);
+                    block_on(async move {
+                        let meter = Meter::start();
+                        for n in 0..count {
+                            assert_eq!(in_thread(move || n).await, n);
                         }
                         meter.time(count)
                     })

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use anyhow::Result;
+use monoio::blocking::{DefaultThreadPool, ThreadPool};
 use monoio::io::{AsyncReadRent, AsyncWriteRentExt};
 
 use crate::Figures;
@@ -59,14 +60,25 @@ pub(crate) fn serve(kind: Kind, driver: Driver) -> Result<()> {
     })
 }
 
+/// It starts them at once: as few as the other runtimes need for one call at a time.
+fn threads() -> Box<dyn ThreadPool + Send> {
+    Box::new(DefaultThreadPool::new(1))
+}
+
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     match DRIVER.get() {
         Driver::Epoll => {
-            let runtime = monoio::RuntimeBuilder::<monoio::LegacyDriver>::new().enable_timer().build();
+            let runtime = monoio::RuntimeBuilder::<monoio::LegacyDriver>::new()
+                .enable_timer()
+                .attach_thread_pool(threads())
+                .build();
             runtime.expect("a runtime").block_on(future)
         }
         Driver::Uring => {
-            let runtime = monoio::RuntimeBuilder::<monoio::IoUringDriver>::new().enable_timer().build();
+            let runtime = monoio::RuntimeBuilder::<monoio::IoUringDriver>::new()
+                .enable_timer()
+                .attach_thread_pool(threads())
+                .build();
             runtime.expect("a runtime").block_on(future)
         }
     }
@@ -78,6 +90,10 @@ fn spawn<T: 'static>(future: impl Future<Output = T> + 'static) -> impl Future<O
 
 fn sleep(delay: Duration) -> impl Future<Output = ()> {
     monoio::time::sleep(delay)
+}
+
+async fn in_thread<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> T {
+    monoio::spawn_blocking(call).await.expect("it ends")
 }
 
 fn yield_now() -> impl Future<Output = ()> {

@@ -70,6 +70,10 @@ fn sleep(delay: Duration) -> impl Future<Output = ()> {
     ourio::sleep(delay)
 }
 
+async fn in_thread<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> T {
+    ourio::to_thread(call).await.expect("it ends")
+}
+
 fn yield_now() -> impl Future<Output = ()> {
     ourio::yield_now()
 }

@@ -68,6 +68,10 @@ fn sleep(delay: Duration) -> impl Future<Output = ()> {
     }
 }
 
+fn in_thread<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> impl Future<Output = T> {
+    blocking::unblock(call)
+}
+
 fn yield_now() -> impl Future<Output = ()> {
     futures_lite::future::yield_now()
 }

@@ -71,6 +71,10 @@ fn sleep(delay: Duration) -> impl Future<Output = ()> + Send {
     tokio::time::sleep(delay)
 }
 
+async fn in_thread<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(call).await.expect("it ends")
+}
+
 fn yield_now() -> impl Future<Output = ()> + Send {
     tokio::task::yield_now()
 }

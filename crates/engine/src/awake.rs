@@ -10,6 +10,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::error::Result;
+use crate::inbox::Remote;
+use crate::turn::{Events, Wait};
+
 /// For so long a thread stays awake at most: what sleeping and being woken may take.
 pub const AWAKE_MAX: Duration = Duration::from_micros(50);
 
@@ -57,6 +61,29 @@ impl Luck {
         let pause = self.pause.load(Ordering::Relaxed);
         self.pause.store(pause.saturating_sub(1), Ordering::Relaxed);
         pause == 0
+    }
+
+    /// Carries out an engine's wait while jobs of other threads are under way: awake for a moment, if that was worth it of
+    /// late, and then asleep. Also tells whether it was worth it this time: whether a thread has ended the wait in time.
+    ///
+    /// # Errors
+    ///
+    /// As [`Wait::block`].
+    pub fn block<C>(
+        &self,
+        wait: Wait,
+        remote: &Remote<C>,
+        is_under_way: impl Fn() -> bool,
+    ) -> Result<(Events, bool)> {
+        if !wait.may_sleep() || !is_under_way() || !self.tries() {
+            return Ok((wait.block()?, false));
+        }
+        let began = Instant::now();
+        let events = wait.block_after(|| is_under_way() && began.elapsed() < AWAKE_MAX)?;
+        // What came of a descriptor is no thread's.
+        let good = !remote.is_asleep() && began.elapsed() < AWAKE_MAX;
+        self.was(good);
+        Ok((events, good))
     }
 
     /// What became of it.

@@ -8,10 +8,12 @@ use std::any::Any;
 use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use crate::awake::{Luck, stay_awake_until};
 use crate::error::{Error, Result};
 use crate::inbox::Remote;
 
@@ -51,6 +53,9 @@ struct Shared {
     work: Condvar,
     /// Told when a thread has ended.
     ended: Condvar,
+    /// For the one thread that stays awake: whether it must look at the state.
+    is_called: AtomicBool,
+    luck: Luck,
 }
 
 #[derive(Default)]
@@ -58,6 +63,8 @@ struct State {
     jobs: VecDeque<Job>,
     threads: usize,
     idle: usize,
+    /// Whether one of the idle threads is awake, and is called in another way.
+    is_one_awake: bool,
     started: u64,
     closed: bool,
 }
@@ -65,7 +72,14 @@ struct State {
 impl BlockingPool {
     /// A pool without threads as yet.
     pub fn new(limits: PoolLimits) -> Self {
-        let shared = Shared { limits, state: Mutex::default(), work: Condvar::new(), ended: Condvar::new() };
+        let shared = Shared {
+            limits,
+            state: Mutex::default(),
+            work: Condvar::new(),
+            ended: Condvar::new(),
+            is_called: AtomicBool::new(false),
+            luck: Luck::default(),
+        };
         Self { shared: Arc::new(shared) }
     }
 
@@ -100,6 +114,7 @@ impl BlockingPool {
     pub fn shutdown(&self) {
         let mut state = self.shared.lock();
         state.closed = true;
+        self.shared.is_called.store(true, Ordering::Release);
         self.shared.work.notify_all();
         while state.threads > 0 {
             state = self.shared.ended.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -116,7 +131,11 @@ impl BlockingPool {
         }
         state.jobs.push_back(job);
         if state.jobs.len() <= state.idle {
-            self.shared.work.notify_one();
+            if state.is_one_awake && state.jobs.len() == 1 {
+                self.shared.is_called.store(true, Ordering::Release);
+            } else {
+                self.shared.work.notify_one();
+            }
             return Ok(());
         }
         if state.threads < self.shared.limits.threads.max(1)
@@ -169,6 +188,13 @@ impl Shared {
                 break;
             }
             state.idle += 1;
+            if !state.is_one_awake && self.luck.tries() {
+                state = self.stay_awake(state);
+                if !state.jobs.is_empty() || state.closed {
+                    state.idle -= 1;
+                    continue;
+                }
+            }
             let (guard, waited) =
                 self.work.wait_timeout(state, self.limits.idle).unwrap_or_else(PoisonError::into_inner);
             state = guard;
@@ -179,5 +205,16 @@ impl Shared {
         }
         state.threads -= 1;
         self.ended.notify_all();
+    }
+
+    /// Waits for a job for a moment without sleeping.
+    fn stay_awake<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        state.is_one_awake = true;
+        self.is_called.store(false, Ordering::Relaxed);
+        drop(state);
+        self.luck.was(stay_awake_until(|| self.is_called.load(Ordering::Acquire)));
+        state = self.lock();
+        state.is_one_awake = false;
+        state
     }
 }

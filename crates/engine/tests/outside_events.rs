@@ -4,7 +4,9 @@ use std::process::Command;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use ourio_engine::{BlockingPool, Engine, EngineBuilder, Error, Event, Exit, Misuse, Patience, PoolLimits};
+use ourio_engine::{
+    BlockingPool, Engine, EngineBuilder, Error, Event, Exit, Luck, Misuse, Patience, PoolLimits,
+};
 
 #[derive(Debug)]
 enum Work {
@@ -145,4 +147,37 @@ fn the_pool_keeps_its_limits() {
     pool.shutdown();
     assert_eq!(pool.threads(), 0);
     assert!(matches!(pool.spawn(&engine.remote(), || 0, complete), Err(Error::Closed)));
+}
+
+#[test]
+fn each_job_is_done_whether_its_thread_is_awake_asleep_or_gone() {
+    for round in 0..20 {
+        let mut engine: Engine<Work> = Engine::new().expect("an engine");
+        let (remote, luck) = (engine.remote(), Luck::default());
+        let limits = PoolLimits { threads: 2, queue: 10, idle: Duration::from_millis(1) };
+        let pool = BlockingPool::new(limits);
+        for n in 0..60 {
+            let jobs = n % 3 + 1;
+            for job in 0..jobs {
+                pool.spawn(&remote, move || job, complete).expect("room");
+            }
+            let mut sum = 0;
+            for _ in 0..jobs {
+                while engine.ready_len() == 0 {
+                    let wait = engine.prepare(engine.now(), Patience::Block);
+                    let (events, _) = luck.block(wait, &remote, || true).expect("a wait");
+                    engine.absorb(events, engine.now());
+                }
+                match engine.next() {
+                    Some(Work::Done(Ok(job))) => sum += job,
+                    other => panic!("{other:?}"),
+                }
+            }
+            assert_eq!(sum, (0..jobs).sum());
+            std::thread::sleep(Duration::from_micros([0, 0, 10, 40, 60, 1500][(n as usize + round) % 6]));
+        }
+        // The threads are in any state.
+        pool.shutdown();
+        assert_eq!(pool.threads(), 0);
+    }
 }

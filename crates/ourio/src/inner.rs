@@ -17,7 +17,7 @@ use std::task::{Context, Poll, RawWakerVTable, Waker};
 use std::time::{Duration, Instant};
 
 use ourio_engine::{
-    BlockingPool, ChildId, Engine, Event, Exit, IoEvent, Patience, PoolLimits, Time, TimerId,
+    BlockingPool, ChildId, Engine, Event, Exit, IoEvent, Luck, Patience, PoolLimits, Time, TimerId,
 };
 use slab::Slab;
 
@@ -121,6 +121,8 @@ pub(crate) struct Inner {
     pool_limits: Cell<PoolLimits>,
     /// Blocking calls under way.
     pub(crate) jobs: Cell<usize>,
+    /// Whether it was worth it to stay awake for them.
+    luck: Luck,
     /// Numbers tasks and callbacks, so that a place that is used again is not mistaken.
     serials: Cell<u32>,
     /// Wakers that nobody but the loop holds, for tasks to come.
@@ -157,6 +159,7 @@ impl Inner {
             pool: RefCell::new(None),
             pool_limits: Cell::new(PoolLimits::default()),
             jobs: Cell::new(0),
+            luck: Luck::default(),
             serials: Cell::new(0),
             bells: RefCell::default(),
             current: Cell::new(None),
@@ -209,7 +212,7 @@ impl Inner {
             }
         };
         if let Some(wait) = wait {
-            let events = wait.block()?;
+            let (events, _) = self.luck.block(wait, &self.door.remote, || self.jobs.get() > 0)?;
             let mut engine = self.engine.borrow_mut();
             let now = engine.now();
             engine.absorb(events, now);

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use ourio_engine::{AWAKE_MAX, Events, Luck, Remote, Wait, stay_awake_until};
+use ourio_engine::{Events, Luck, Remote, Wait, stay_awake_until};
 use pyo3::exceptions::{PyOverflowError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
@@ -63,18 +63,11 @@ enum Waited {
 impl Jobs {
     /// Waits for the loop's next event: awake for a moment, if a job is under way that may be done by then.
     pub(crate) fn block<C>(&self, wait: Wait, remote: &Remote<C>) -> ourio_engine::Result<Events> {
-        if !self.is_under_way() || !self.loop_luck.tries() {
-            return wait.block();
-        }
-        let began = Instant::now();
-        let events = wait.block_after(|| self.is_under_way() && began.elapsed() < AWAKE_MAX);
-        // What came of a descriptor is no job's.
-        let good = !remote.is_asleep() && began.elapsed() < AWAKE_MAX;
-        self.loop_luck.was(good);
-        if good {
+        let (events, is_in_time) = self.loop_luck.block(wait, remote, || self.is_under_way())?;
+        if is_in_time {
             handover::until_free();
         }
-        events
+        Ok(events)
     }
 
     fn is_under_way(&self) -> bool {
