@@ -4,7 +4,7 @@
 //! it is done, the lock goes to any of those who wait. But before a thread hands it over, it runs what is pending: there
 //! the stack is still that of the call. So whoever sees a stall, in a thread without Python, asks for that.
 //!
-//! Before 3.12, asking does not by itself make the interpreter look for what is pending: that somebody waits for the
+//! Before 3.13, asking does not by itself make the interpreter look for what is pending: that somebody waits for the
 //! lock does, as the watchdog's thread does once its bell was rung. And the lock may be handed over as our function
 //! begins, of which the interpreter sees only then that it is Python: the main thread's stack is still that of the call.
 //!
