@@ -34,7 +34,7 @@ def label(kind, size, connections):
 
 prepare = network.prepare
 ALL = {
-    label(kind, size, connections): network.Case(start, transport, connections, size, messages, each=3)
+    label(kind, size, connections): network.Case(start, transport, connections, size, messages, each=10)
     for kind, (start, transport) in KINDS.items()
     for size, messages in MESSAGES.items()
     for connections in CONNECTIONS

@@ -73,19 +73,28 @@ def _is_plain(sock: Any) -> bool:
 
 
 _getaddrinfo = socket.getaddrinfo
+_PORTS = (str, int, type(None))
+_CHANGEABLE = socket.AI_ADDRCONFIG | socket.AI_CANONNAME
 
 
-def _needs_no_resolver(host: Any, port: Any, flags: int) -> bool:
-    """Whether a host and a port are numbers. A canonical name would be asked for, services are in a file."""
-    if type(host) is not str or flags & socket.AI_CANONNAME:
-        return False
-    if not (port is None or type(port) is int or (type(port) is str and port.isdecimal())):
+def _are_numbers(host: str, port: Any, flags: int) -> bool:
+    """Whether a host and a port are numbers, of which the system always says the same.
+
+    Services are in a file, a canonical name would be asked for, and interfaces come and go.
+    """
+    if flags & _CHANGEABLE or not (port is None or type(port) is int or port.isdecimal()):
         return False
     try:
         socket.inet_pton(socket.AF_INET6 if ":" in host else socket.AF_INET, host)
     except (OSError, ValueError):
         return False
     return True
+
+
+@functools.lru_cache(maxsize=256, typed=True)
+def _place_of_answer(*_question: Any) -> list[Any]:
+    """Where the answer to a question about numbers is kept; empty at first."""
+    return []
 
 
 # Every loop that is not closed, for a process that is forked.
@@ -350,12 +359,22 @@ class EventLoop(_ourio.Loop, asyncio.SelectorEventLoop):
     ) -> Any:
         """Resolve a host and a port, as ``socket.getaddrinfo``. Numbers need no resolver, and so no thread."""
         if (
-            _needs_no_resolver(host, port, flags)
-            and socket.getaddrinfo is _getaddrinfo
-            and not (self._debug or self._executor_shutdown_called)  # type: ignore[attr-defined]
+            host.__class__ is not str
+            or port.__class__ not in _PORTS
+            or socket.getaddrinfo is not _getaddrinfo
+            or self._debug  # type: ignore[attr-defined]
+            or self._executor_shutdown_called  # type: ignore[attr-defined]
         ):
-            return _getaddrinfo(host, port, family, type, proto, flags)
-        return await super().getaddrinfo(host, port, family=family, type=type, proto=proto, flags=flags)
+            return await super().getaddrinfo(host, port, family=family, type=type, proto=proto, flags=flags)
+        answer = _place_of_answer(host, port, family, type, proto, flags)
+        if answer:
+            sys.audit("socket.getaddrinfo", host, port, family, type, proto)
+        elif _are_numbers(host, port, flags):
+            # Another thread may have done the same meanwhile.
+            answer[:] = _getaddrinfo(host, port, family, type, proto, flags)
+        else:
+            return await super().getaddrinfo(host, port, family=family, type=type, proto=proto, flags=flags)
+        return answer.copy()
 
     # -- sockets ---------------------------------------------------------------------------------------
 

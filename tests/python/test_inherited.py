@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 import ssl
+import subprocess
 import sys
 
 import pytest
@@ -218,3 +219,59 @@ def test_every_form_of_a_name_is_resolved(same_on_both, debug):
         return outcomes
 
     same_on_both(scenario, debug=debug)
+
+
+def test_the_answer_about_numbers_belongs_to_who_asked(same_on_both):
+    async def scenario():
+        loop = asyncio.get_running_loop()
+        answers = []
+        for port in (80, 80, True, "80", 80.0, 80):
+            for family in (0, socket.AF_INET, int(socket.AF_INET), socket.AF_INET6):
+                try:
+                    answer = await loop.getaddrinfo("127.0.0.1", port, family=family)
+                except (OSError, TypeError) as error:
+                    answers.append(type(error))
+                else:
+                    answers.append(list(answer))
+                    answer.clear()
+        return answers
+
+    same_on_both(scenario)
+
+
+def test_what_a_program_puts_in_place_of_getaddrinfo_is_asked(same_on_both, monkeypatch):
+    async def scenario():
+        loop = asyncio.get_running_loop()
+        before = await loop.getaddrinfo("127.0.0.1", 80)
+        with monkeypatch.context() as patch:
+            patch.setattr(socket, "getaddrinfo", lambda *args: args)
+            during = await loop.getaddrinfo("127.0.0.1", 80)
+        return before, during, await loop.getaddrinfo("127.0.0.1", 80)
+
+    before, during, after = same_on_both(scenario)
+    assert during[:2] == ("127.0.0.1", 80)
+    assert before == after
+
+
+def test_each_question_about_numbers_is_audited():
+    """In a process of its own: hooks cannot be taken out again."""
+    program = """
+import asyncio, sys, ourio
+
+def told(factory):
+    events = []
+    sys.addaudithook(lambda name, args: events.append(args) if name == "socket.getaddrinfo" else None)
+
+    async def main():
+        for port in (80, 80, "81", 80):
+            await asyncio.get_running_loop().getaddrinfo("127.0.0.1", port)
+
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(main())
+    return events[:]
+
+stock, native = told(asyncio.SelectorEventLoop), told(ourio.new_event_loop)
+assert len(native) == 4 and stock == native, (stock, native)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import os
+import platform
 import subprocess
 import sys
 import threading
@@ -10,6 +11,7 @@ import weakref
 from pathlib import Path
 
 import ourio
+import pytest
 
 SOAK = Path(__file__).parents[1] / "soak/descriptors.py"
 
@@ -139,6 +141,31 @@ def test_a_million_cancelled_timers_do_not_grow_the_loop():
         assert loop._counters()["timers"] == 0
 
     ourio.run(main())
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators keep what they like")
+@pytest.mark.parametrize(("threshold", "fetched_again"), [(None, False), ("131072", True)])
+def test_large_blocks_stay_in_the_heap(threshold, fetched_again):
+    """Blocks of messages are not fetched from the kernel again each time, unless the C library was told to."""
+    program = """
+import resource, ourio
+
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+ourio.new_event_loop().close()
+block = b"x" * (1 << 18)
+for _ in range(2):
+    before = faults()
+    for _ in range(50):
+        held = [bytearray(block) for _ in range(16)]
+        del held
+print(faults() - before)
+"""
+    environment = {**os.environ, **({"MALLOC_MMAP_THRESHOLD_": threshold} if threshold else {})}
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment)
+    # 64 pages each.
+    assert (int(told.stdout) > 50 * 64) == fetched_again, told.stdout
 
 
 def test_a_closed_loop_that_is_kept_keeps_at_most_one_descriptor(loop_factory):

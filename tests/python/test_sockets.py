@@ -74,6 +74,51 @@ def test_much_data_is_sent_and_received_at_once(same_on_both):
         assert same_on_both(scenario, kind) == [None, None, True, True]
 
 
+def test_after_much_data_each_socket_gets_its_own(same_on_both):
+    """A receive after one that had much reads straight into its object: streams, datagrams, nothing, the end."""
+
+    async def scenario():
+        loop = asyncio.get_running_loop()
+        much, size = bytes(range(256)) * 512, 1 << 17
+        told = []
+
+        async def receive_much():
+            await loop.sock_sendall(left, much)
+            told.append(await loop.sock_recv(right, size) == much)
+
+        with pair() as (left, right), pair(socket.SOCK_DGRAM) as (sender, receiver):
+            for sock in (left, right):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * size)
+            for wanted in (1, size, 4 * size, 0):
+                await receive_much()
+                await loop.sock_sendall(left, b"little")
+                told.append(await loop.sock_recv(right, wanted))
+                if wanted < 6:
+                    told.append(await loop.sock_recv(right, 6))
+            await receive_much()
+            for text in (b"one", b"", b"two"):
+                sender.send(text)
+            told += [await loop.sock_recv(receiver, size) for _ in range(3)]
+            await receive_much()
+            later = asyncio.create_task(loop.sock_recv(right, size))
+            await asyncio.sleep(0)
+            left.send(b"later")
+            told.append(await later)
+            await receive_much()
+            left.close()
+            told.append(await loop.sock_recv(right, size))
+            right.close()
+            try:
+                await loop.sock_recv(right, size)
+            except (OSError, ValueError) as error:
+                told.append(type(error).__name__)
+        return told
+
+    told = same_on_both(scenario)
+    assert told.count(True) == 7
+    assert b"later" in told
+
+
 def test_a_wait_that_is_cancelled_loses_nothing(same_on_both):
     async def scenario():
         loop = asyncio.get_running_loop()

@@ -20,6 +20,7 @@ use crate::arrivals::Arrivals;
 use crate::entry::{Entry, Shared};
 use crate::error;
 use crate::gil::GilBound;
+use crate::heap;
 use crate::object::Object;
 use crate::outgoing::{Datagram, Outgoing};
 use crate::recording::Recording;
@@ -47,6 +48,8 @@ struct State {
     holds: Cell<bool>,
     /// Where every read lands first. Taken out while in use.
     scratch: RefCell<Vec<u8>>,
+    /// Whether the last `sock_recv` had much: then the next one may be without a copy.
+    receives_much: Cell<bool>,
     arrivals: RefCell<Arrivals>,
     addresses: RefCell<Addresses>,
     /// The socket that was accepted from last, and how.
@@ -125,6 +128,10 @@ impl Loop {
 
     pub(crate) fn arrivals(&self) -> &RefCell<Arrivals> {
         &self.state.arrivals
+    }
+
+    pub(crate) fn receives_much(&self) -> &Cell<bool> {
+        &self.state.receives_much
     }
 
     pub(crate) fn scratch(&self) -> &RefCell<Vec<u8>> {
@@ -252,6 +259,7 @@ impl Loop {
     #[new]
     #[pyo3(signature = (*_args, **_kwargs))]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
+        heap::keep_large_blocks();
         let engine: Engine<Entry> = Engine::new().map_err(|error| error::engine(&error))?;
         let view = LoopView {
             name: String::new(),
@@ -268,6 +276,7 @@ impl Loop {
             outgoing: RefCell::default(),
             holds: Cell::new(false),
             scratch: RefCell::new(vec![0; READ_MAX]),
+            receives_much: Cell::new(false),
             arrivals: RefCell::default(),
             addresses: RefCell::default(),
             accepting: Cell::new((-1, AcceptPace::default())),

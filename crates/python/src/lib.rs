@@ -14,6 +14,7 @@ mod garbage;
 mod gil;
 mod handle;
 mod handover;
+mod heap;
 mod in_turn;
 mod known;
 mod method;

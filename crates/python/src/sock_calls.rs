@@ -11,14 +11,15 @@ use pyo3::types::PyBytes;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 
-use crate::chunk::WritableBuffer;
+use crate::chunk::{ReadableBuffer, WritableBuffer, receive_bytes};
 use crate::error;
-use crate::event_loop::Loop;
+use crate::event_loop::{Loop, READ_MAX};
 use crate::known::known;
 use crate::method::{self, Args, Body, RawMethod};
 use crate::object::Object;
 use crate::schedule::raw_methods;
-use crate::socket::Number;
+use crate::socket::{MadeAs, Number};
+use crate::stream_io::MUCH_BYTES;
 use crate::watch::{self, Side};
 
 raw_methods! {
@@ -62,7 +63,13 @@ fn receive_now(py: Python<'_>, slf: &Bound<'_, Loop>, args: Args<'_>) -> PyResul
     let (sock, wanted) = two_arguments(py, args)?;
     let len = wanted.bind(py).extract::<usize>().unwrap_or(0);
     if let Some(number) = plain(slf, &sock) {
-        let outcome = {
+        let outcome = if slf.get().receives_much().get() && may_be_much(sock.bind(py), len) {
+            let received = receive_bytes(py, len, |room| {
+                let received = number.with(|fd| rustix::net::recv(fd, room, RecvFlags::DONTWAIT));
+                received.map(|((data, _), _)| data.len())
+            })?;
+            Some(received)
+        } else {
             let mut scratch = slf.get().scratch().borrow_mut();
             match scratch.get_mut(..len) {
                 Some(room) if len > 0 => {
@@ -73,13 +80,21 @@ fn receive_now(py: Python<'_>, slf: &Bound<'_, Loop>, args: Args<'_>) -> PyResul
             }
         };
         match outcome {
-            Some(Ok(data)) => return Ok(data.into_any().into()),
+            Some(Ok(data)) => {
+                slf.get().receives_much().set(data.as_bytes().len() >= MUCH_BYTES);
+                return Ok(data.into_any().into());
+            }
             Some(Err(errno)) if is_not_now(errno) => return Ok(known()?.none.clone_ref(py)),
             Some(Err(errno)) => return Err(error::os(errno.raw_os_error())),
             None => {}
         }
     }
     by_method(slf, "_receive_checked", &sock, &wanted)
+}
+
+/// Whether so much of a stream may be read straight into the object that is returned.
+fn may_be_much(sock: &Bound<'_, PyAny>, len: usize) -> bool {
+    (MUCH_BYTES..=READ_MAX).contains(&len) && MadeAs::of_plain(sock).is_some_and(MadeAs::is_stream)
 }
 
 fn receive_into_now(py: Python<'_>, slf: &Bound<'_, Loop>, args: Args<'_>) -> PyResult<Object> {
@@ -97,15 +112,20 @@ fn receive_into_now(py: Python<'_>, slf: &Bound<'_, Loop>, args: Args<'_>) -> Py
 
 fn send_now(py: Python<'_>, slf: &Bound<'_, Loop>, args: Args<'_>) -> PyResult<Object> {
     let (sock, data) = two_arguments(py, args)?;
-    if let Some(number) = plain(slf, &sock)
-        && let Ok(bytes) = data.bind(py).cast_exact::<PyBytes>()
-    {
-        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-        return match number.with(|fd| rustix::net::send(fd, bytes.as_bytes(), flags)) {
-            Ok(count) => Ok(count.into_pyobject(py)?.into_any().into()),
-            Err(errno) if is_not_now(errno) => Ok(0_usize.into_pyobject(py)?.into_any().into()),
-            Err(errno) => Err(error::os(errno.raw_os_error())),
+    if let Some(number) = plain(slf, &sock) {
+        let send = |data: &[u8]| {
+            number.with(|fd| rustix::net::send(fd, data, SendFlags::DONTWAIT | SendFlags::NOSIGNAL))
         };
+        let outcome = match data.bind(py).cast_exact::<PyBytes>() {
+            Ok(bytes) => Some(send(bytes.as_bytes())),
+            Err(_) => ReadableBuffer::of_large(data.bind(py), 1).map(|view| send(view.as_ref())),
+        };
+        match outcome {
+            Some(Ok(count)) => return Ok(count.into_pyobject(py)?.into_any().into()),
+            Some(Err(errno)) if is_not_now(errno) => return Ok(0_usize.into_pyobject(py)?.into_any().into()),
+            Some(Err(errno)) => return Err(error::os(errno.raw_os_error())),
+            None => {}
+        }
     }
     by_method(slf, "_send_checked", &sock, &data)
 }

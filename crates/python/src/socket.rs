@@ -50,7 +50,12 @@ impl MadeAs {
 
     /// Whether it is a connection of TCP: for these asyncio turns Nagle's algorithm off.
     pub(crate) fn is_tcp(self) -> bool {
-        self.is_internet() && self.kind == libc::SOCK_STREAM && self.protocol == libc::IPPROTO_TCP
+        self.is_internet() && self.is_stream() && self.protocol == libc::IPPROTO_TCP
+    }
+
+    /// Whether it has no boundaries of messages.
+    pub(crate) fn is_stream(self) -> bool {
+        self.kind == libc::SOCK_STREAM
     }
 
     pub(crate) fn is_internet(self) -> bool {

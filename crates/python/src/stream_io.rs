@@ -45,7 +45,7 @@ pub(crate) fn add_methods(py: Python<'_>) -> PyResult<()> {
 }
 
 /// From here on copying costs more than allocating: after such a read the next one is made without a copy.
-const MUCH_BYTES: usize = 64 * 1024;
+pub(crate) const MUCH_BYTES: usize = 64 * 1024;
 
 /// From here on a write is not held back: a system call for so much is worth its price, and what is held by a hundred
 /// connections at a time would be megabytes, which leave the processor's cache and, when they are freed, the process.
