@@ -15,6 +15,7 @@
 #![expect(unsafe_code, reason = "OpenSSL's functions on the objects of the ssl module")]
 
 use std::ffi::{CStr, CString, c_int, c_void};
+use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -137,11 +138,25 @@ impl Session {
 
     /// Decrypts into `buffer`, which is not empty; at most one record.
     pub(crate) fn read(&self, buffer: &mut [u8]) -> Result<usize, Refusal> {
-        let len = c_int::try_from(buffer.len()).unwrap_or(c_int::MAX);
-        // SAFETY: the SSL is alive through `owner`, `buffer` is writable, this thread is attached.
+        // SAFETY: `buffer` is writable, and OpenSSL writes bytes.
+        unsafe { self.read_to(buffer.as_mut_ptr(), buffer.len()) }
+    }
+
+    /// The same, into memory that was not written yet.
+    pub(crate) fn read_into(&self, buffer: &mut [MaybeUninit<u8>]) -> Result<usize, Refusal> {
+        // SAFETY: `buffer` is writable.
+        unsafe { self.read_to(buffer.as_mut_ptr().cast(), buffer.len()) }
+    }
+
+    /// # Safety
+    ///
+    /// `len` bytes at `start` are writable.
+    unsafe fn read_to(&self, start: *mut u8, len: usize) -> Result<usize, Refusal> {
+        let len = c_int::try_from(len).unwrap_or(c_int::MAX);
+        // SAFETY: the SSL is alive through `owner`, the memory is the caller's promise, this thread is attached.
         let outcome = unsafe {
             (self.functions.clear_error)();
-            (self.functions.read)(self.ssl.as_ptr(), buffer.as_mut_ptr().cast(), len)
+            (self.functions.read)(self.ssl.as_ptr(), start.cast(), len)
         };
         self.judge(outcome)
     }
@@ -186,6 +201,16 @@ impl Session {
             }
         })?;
         Ok(Some(taken))
+    }
+
+    /// Takes what is to be sent to the peer, or as much of it as there is room for.
+    pub(crate) fn take_into(&self, room: &mut [MaybeUninit<u8>]) -> usize {
+        let len = self.to_send().min(room.len());
+        let Ok(wanted @ 1..) = c_int::try_from(len) else { return 0 };
+        // SAFETY: the BIO is alive through `owner`, `room` is writable, this thread is attached.
+        let count =
+            unsafe { (self.functions.bio_read)(self.outgoing.as_ptr(), room.as_mut_ptr().cast(), wanted) };
+        usize::try_from(count).unwrap_or(0)
     }
 
     /// Bytes that wait to be sent to the peer.

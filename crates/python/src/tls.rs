@@ -13,7 +13,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyType};
 
-use crate::chunk::Chunk;
+use crate::chunk::{Chunk, receive_bytes};
 use crate::event_loop::Loop;
 use crate::known::known;
 use crate::method::{self, Args, Body, RawMethod};
@@ -39,6 +39,12 @@ pub(crate) fn _add_tls_methods(class: &Bound<'_, PyType>) -> PyResult<()> {
 
 /// What OpenSSL puts at most into one record: what is written together up to here is encrypted together.
 const RECORD_MAX: usize = 16 * 1024;
+
+/// How much ciphertext OpenSSL is given at once: a record with what it needs beside its data.
+const PIECE: usize = RECORD_MAX + 1024;
+
+/// What a record needs beside its data, at most, by any usual cipher; what needs more is sent as well, in two parts.
+const OVERHEAD: usize = 128;
 
 /// The session of a protocol, if it is asyncio's TLS protocol and its session can be used from here.
 pub(crate) fn session_of(protocol: &Bound<'_, PyAny>) -> PyResult<Option<Rc<Session>>> {
@@ -88,27 +94,39 @@ pub(crate) fn receive(
     count: usize,
 ) -> PyResult<()> {
     let py = protocol.py();
-    if !session.put(&event_loop.get().scratch().borrow()[..count]) {
-        return Err(PyMemoryError::new_err(()));
-    }
     let direct = is_up(protocol)?
         && is_false(&protocol.getattr(intern!(py, "_app_reading_paused"))?)
         && is_false(&protocol.getattr(intern!(py, "_app_protocol_is_buffer"))?);
-    if !direct {
-        // asyncio's dispatch by state; the bytes are where it would have put them.
-        return protocol.call_method1(intern!(py, "buffer_updated"), (0,)).map(drop);
+    if direct {
+        let outcome = deliver(event_loop, protocol, session, count);
+        return outcome.or_else(|error| fail(protocol, error));
     }
-    let outcome = deliver(event_loop, protocol, session);
-    outcome.or_else(|error| fail(protocol, error))
+    put(session, &event_loop.get().scratch().borrow()[..count])?;
+    // asyncio's dispatch by state; the bytes are where it would have put them.
+    protocol.call_method1(intern!(py, "buffer_updated"), (0,)).map(drop)
 }
 
-fn deliver(event_loop: &Bound<'_, Loop>, protocol: &Bound<'_, PyAny>, session: &Session) -> PyResult<()> {
+fn put(session: &Session, encrypted: &[u8]) -> PyResult<()> {
+    if session.put(encrypted) { Ok(()) } else { Err(PyMemoryError::new_err(())) }
+}
+
+fn deliver(
+    event_loop: &Bound<'_, Loop>,
+    protocol: &Bound<'_, PyAny>,
+    session: &Session,
+    count: usize,
+) -> PyResult<()> {
     let py = protocol.py();
     let (data, refusal) = {
-        // What was received has been copied to OpenSSL, so its place is free for what it decrypts to.
         let mut scratch = event_loop.get().scratch().borrow_mut();
-        let (count, refusal) = decrypt(session, &mut scratch);
-        (PyBytes::new(py, &scratch[..count]), refusal)
+        if count > PIECE {
+            decrypt_much(py, session, &scratch[..count])?
+        } else {
+            put(session, &scratch[..count])?;
+            // What was received has been copied to OpenSSL, so its place is free for what it decrypts to.
+            let (count, refusal) = decrypt(session, scratch.len(), |from| session.read(&mut scratch[from..]));
+            (PyBytes::new(py, &scratch[..count]), refusal)
+        }
     };
     if refusal == Some(Refusal::Failed) {
         // asyncio: nothing of a batch with an error in it is delivered. It will meet the same error.
@@ -132,11 +150,15 @@ fn deliver(event_loop: &Bound<'_, Loop>, protocol: &Bound<'_, PyAny>, session: &
     Ok(())
 }
 
-/// Decrypts what there is, or what there is room for.
-fn decrypt(session: &Session, buffer: &mut [u8]) -> (usize, Option<Refusal>) {
+/// Decrypts what there is, or what there is room for; `read` decrypts a record to a place.
+fn decrypt(
+    session: &Session,
+    room: usize,
+    mut read: impl FnMut(usize) -> Result<usize, Refusal>,
+) -> (usize, Option<Refusal>) {
     let mut filled = 0;
-    while filled < buffer.len() {
-        match session.read(&mut buffer[filled..]) {
+    while filled < room {
+        match read(filled) {
             Ok(count) => filled += count,
             Err(refusal) => return (filled, Some(refusal)),
         }
@@ -145,6 +167,32 @@ fn decrypt(session: &Session, buffer: &mut [u8]) -> (usize, Option<Refusal>) {
         }
     }
     (filled, None)
+}
+
+/// Decrypts straight into the object that the protocol gets, and piece by piece: OpenSSL's buffers stay small, and in
+/// the processor's cache.
+fn decrypt_much<'py>(
+    py: Python<'py>,
+    session: &Session,
+    encrypted: &[u8],
+) -> PyResult<(Bound<'py, PyBytes>, Option<Refusal>)> {
+    let mut refusal = None;
+    // The record that was not complete before comes on top.
+    let data = receive_bytes(py, encrypted.len() + RECORD_MAX, |room| {
+        let mut filled = 0;
+        for piece in encrypted.chunks(PIECE) {
+            put(session, piece)?;
+            // What comes after an end or an error is only put where asyncio will look at it.
+            if matches!(refusal, None | Some(Refusal::Again)) {
+                let rest = &mut room[filled..];
+                let count;
+                (count, refusal) = decrypt(session, rest.len(), |from| session.read_into(&mut rest[from..]));
+                filled += count;
+            }
+        }
+        Ok::<_, PyErr>(filled)
+    })??;
+    Ok((data, refusal))
 }
 
 /// What is needed to send on a connection right now.
@@ -177,10 +225,17 @@ impl<'py> Sender<'py> {
     fn send(&self, data: &[u8]) -> PyResult<()> {
         let py = self.protocol.py();
         let mut written = 0;
-        while written < data.len() {
-            match self.session.write(&data[written..]) {
-                Ok(count) => written += count,
-                Err(_) => break,
+        if data.len() > RECORD_MAX {
+            let encrypted = self.encrypt_much(data, &mut written)?;
+            if !encrypted.as_bytes().is_empty() {
+                StreamTransport::write_chunk(&self.transport, Chunk::from(encrypted), "write")?;
+            }
+        } else {
+            while written < data.len() {
+                match self.session.write(&data[written..]) {
+                    Ok(count) => written += count,
+                    Err(_) => break,
+                }
             }
         }
         if let Some(encrypted) = self.session.take(py)? {
@@ -191,6 +246,22 @@ impl<'py> Sender<'py> {
             self.protocol.call_method1(intern!(py, "_write_appdata"), ((rest,),))?;
         }
         Ok(())
+    }
+
+    /// Encrypts record by record into one object, so that OpenSSL's buffer holds one record only.
+    fn encrypt_much(&self, data: &[u8], written: &mut usize) -> PyResult<Bound<'py, PyBytes>> {
+        let records = data.len().div_ceil(RECORD_MAX);
+        let capacity = self.session.to_send() + data.len() + records * OVERHEAD;
+        receive_bytes(self.protocol.py(), capacity, |room| {
+            let mut filled = 0;
+            while *written < data.len() {
+                let record = &data[*written..data.len().min(*written + RECORD_MAX)];
+                let Ok(count) = self.session.write(record) else { break };
+                *written += count;
+                filled += self.session.take_into(&mut room[filled..]);
+            }
+            Ok::<_, PyErr>(filled)
+        })?
     }
 }
 
