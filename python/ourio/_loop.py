@@ -72,6 +72,21 @@ def _is_plain(sock: Any) -> bool:
     )
 
 
+_TlsProtocol = sslproto.SSLProtocol
+
+
+def _make_tls_protocol(*args: Any, **kwargs: Any) -> Any:
+    """Make asyncio's TLS protocol without the 256 KiB of zeros to receive into, which would be replaced at once."""
+    if sslproto.SSLProtocol is not _TlsProtocol:
+        return sslproto.SSLProtocol(*args, **kwargs)
+    protocol: Any = _TlsProtocol.__new__(_TlsProtocol)
+    # asyncio's constructor asks the object, which is told what the class says from then on.
+    protocol.max_size = 0
+    _TlsProtocol.__init__(protocol, *args, **kwargs)
+    del protocol.max_size
+    return protocol
+
+
 _getaddrinfo = socket.getaddrinfo
 _PORTS = (str, int, type(None))
 _CHANGEABLE = socket.AI_ADDRCONFIG | socket.AI_CANONNAME
@@ -362,7 +377,7 @@ class EventLoop(_ourio.Loop, asyncio.SelectorEventLoop):
             host.__class__ is not str
             or port.__class__ not in _PORTS
             or socket.getaddrinfo is not _getaddrinfo
-            or self._debug  # type: ignore[attr-defined]
+            or self._debug
             or self._executor_shutdown_called  # type: ignore[attr-defined]
         ):
             return await super().getaddrinfo(host, port, family=family, type=type, proto=proto, flags=flags)
@@ -499,7 +514,7 @@ class EventLoop(_ourio.Loop, asyncio.SelectorEventLoop):
         context: Any = None,
     ) -> Any:
         self._ensure_fd_no_transport(rawsock)  # type: ignore[attr-defined]
-        ssl_protocol = sslproto.SSLProtocol(
+        ssl_protocol = _make_tls_protocol(
             self,
             protocol,
             sslcontext,

@@ -599,3 +599,20 @@ def test_damage_among_many_records(same_on_both, contexts, damaged):
     told = same_on_both(together(contexts, send))
     assert told[1] == b""
     assert "SSLError" in told[2][0]
+
+
+def test_the_protocol_is_asyncios_or_what_a_program_puts_in_its_place(same_on_both, contexts, monkeypatch):
+    class Own(sslproto.SSLProtocol):
+        max_size = 1 << 12
+
+    async def scenario():
+        async with talk(contexts, read_all) as protocol:
+            inner = protocol.transport._ssl_protocol
+            told = type(inner), inner.max_size, sorted(vars(inner))
+            protocol.transport.write(BLOCK[:50_000])
+            protocol.transport.close()
+        return told, protocol.peer.outcome[0]
+
+    same_on_both(scenario)
+    monkeypatch.setattr(sslproto, "SSLProtocol", Own)
+    assert same_on_both(scenario)[0][:2] == (Own, 1 << 12)

@@ -29,6 +29,8 @@ pub(crate) struct Known {
     pub(crate) tls_transport: Object,
     /// The state of a TLS protocol whose handshake is over.
     pub(crate) tls_wrapped: Object,
+    /// `_ssl.MemoryBIO`, `_ssl._SSLSocket` and `ssl.SSLObject`, of an interpreter that has them.
+    pub(crate) tls_objects: Option<[Object; 3]>,
     pub(crate) socket: Object,
     pub(crate) transport_socket: Object,
     pub(crate) try_native: Object,
@@ -68,6 +70,9 @@ pub(crate) fn import(py: Python<'_>) -> PyResult<()> {
         tls_protocol: find("asyncio.sslproto", "SSLProtocol")?,
         tls_transport: find("asyncio.sslproto", "_SSLProtocolTransport")?,
         tls_wrapped: py.import("asyncio.sslproto")?.getattr("SSLProtocolState")?.getattr("WRAPPED")?.into(),
+        tls_objects: find("_ssl", "MemoryBIO")
+            .and_then(|bio| Ok([bio, find("_ssl", "_SSLSocket")?, find("ssl", "SSLObject")?]))
+            .ok(),
         socket: find("socket", "socket")?,
         transport_socket: find("asyncio.trsock", "TransportSocket")?,
         try_native: py.import("asyncio.constants")?.getattr("_SendfileMode")?.getattr("TRY_NATIVE")?.into(),

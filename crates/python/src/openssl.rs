@@ -21,10 +21,12 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::ffi;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use rustix::pipe::PipeFlags;
 
+use crate::known::known;
 use crate::object::Object;
 
 type Ssl = NonNull<c_void>;
@@ -93,21 +95,15 @@ impl Session {
         incoming: &Bound<'_, PyAny>,
         outgoing: &Bound<'_, PyAny>,
     ) -> PyResult<Option<Self>> {
-        let py = ssl_object.py();
-        let own = py.import("_ssl")?;
-        let exact = |object: &Bound<'_, PyAny>, name: &str| -> PyResult<bool> {
-            Ok(object.get_type().is(&own.getattr(name)?))
-        };
-        let plain = py.import("ssl")?.getattr("SSLObject")?;
-        if !ssl_object.get_type().is(&plain)
-            || !exact(incoming, "MemoryBIO")?
-            || !exact(outgoing, "MemoryBIO")?
-        {
+        let Some([memory_bio, ssl_socket, plain]) = &known()?.tls_objects else { return Ok(None) };
+        let exact = |object: &Bound<'_, PyAny>, class: &Object| object.get_type().as_ptr() == class.as_ptr();
+        if !exact(ssl_object, plain) || !exact(incoming, memory_bio) || !exact(outgoing, memory_bio) {
             return Ok(None);
         }
-        let owner = ssl_object.getattr("_sslobj")?;
-        let Some(functions) = functions(&own) else { return Ok(None) };
-        if !exact(&owner, "_SSLSocket")? {
+        let py = ssl_object.py();
+        let owner = ssl_object.getattr(intern!(py, "_sslobj"))?;
+        let Some(functions) = functions(py) else { return Ok(None) };
+        if !exact(&owner, ssl_socket) {
             return Ok(None);
         }
         // Modules/_ssl.c: a MemoryBIO is its head and the BIO; an _SSLSocket its head, a reference, and the SSL.
@@ -235,7 +231,7 @@ impl Session {
 /// The pointer-sized field behind an object's head and `skipped` others.
 fn word(object: &Bound<'_, PyAny>, skipped: usize) -> PyResult<Option<NonNull<c_void>>> {
     let offset = size_of::<ffi::PyObject>() + skipped * size_of::<usize>();
-    let size = object.get_type().getattr("__basicsize__")?.extract::<usize>()?;
+    let size = object.get_type().getattr(intern!(object.py(), "__basicsize__"))?.extract::<usize>()?;
     if size < offset + size_of::<usize>() {
         return Ok(None);
     }
@@ -264,13 +260,13 @@ fn refers_to(start: NonNull<c_void>, pointers: &[NonNull<c_void>]) -> bool {
 }
 
 /// Finds OpenSSL's functions, once.
-fn functions(own: &Bound<'_, PyModule>) -> Option<&'static Functions> {
+fn functions(py: Python<'_>) -> Option<&'static Functions> {
     static FOUND: OnceLock<Option<Functions>> = OnceLock::new();
-    FOUND.get_or_init(|| find(own)).as_ref()
+    FOUND.get_or_init(|| find(py)).as_ref()
 }
 
-fn find(own: &Bound<'_, PyModule>) -> Option<Functions> {
-    let path: String = own.getattr("__file__").ok()?.extract().ok()?;
+fn find(py: Python<'_>) -> Option<Functions> {
+    let path: String = py.import("_ssl").ok()?.getattr("__file__").ok()?.extract().ok()?;
     let path = CString::new(path).ok()?;
     // SAFETY: the library is loaded already, as its module is imported: nothing new is initialised. It is never
     // unloaded, as CPython unloads no extension.
