@@ -112,6 +112,21 @@ def _place_of_answer(*_question: Any) -> list[Any]:
     return []
 
 
+def _answer_about_numbers(host: Any, port: Any, *hints: int) -> list[Any] | None:
+    """What the system says of numbers; ``None`` of all else, and where a program answers itself."""
+    if type(host) is not str or type(port) not in _PORTS or socket.getaddrinfo is not _getaddrinfo:
+        return None
+    answer = _place_of_answer(host, port, *hints)
+    if answer:
+        sys.audit("socket.getaddrinfo", host, port, *hints[:3])
+    elif _are_numbers(host, port, hints[-1]):
+        # Another thread may have done the same meanwhile.
+        answer[:] = _getaddrinfo(host, port, *hints)
+    else:
+        return None
+    return answer.copy()
+
+
 # Every loop that is not closed, for a process that is forked.
 open_loops: "weakref.WeakSet[EventLoop]" = weakref.WeakSet()
 
@@ -373,23 +388,12 @@ class EventLoop(_ourio.Loop, asyncio.SelectorEventLoop):
         self, host: Any, port: Any, *, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
     ) -> Any:
         """Resolve a host and a port, as ``socket.getaddrinfo``. Numbers need no resolver, and so no thread."""
-        if (
-            host.__class__ is not str
-            or port.__class__ not in _PORTS
-            or socket.getaddrinfo is not _getaddrinfo
-            or self._debug
-            or self._executor_shutdown_called  # type: ignore[attr-defined]
-        ):
-            return await super().getaddrinfo(host, port, family=family, type=type, proto=proto, flags=flags)
-        answer = _place_of_answer(host, port, family, type, proto, flags)
-        if answer:
-            sys.audit("socket.getaddrinfo", host, port, family, type, proto)
-        elif _are_numbers(host, port, flags):
-            # Another thread may have done the same meanwhile.
-            answer[:] = _getaddrinfo(host, port, family, type, proto, flags)
-        else:
-            return await super().getaddrinfo(host, port, family=family, type=type, proto=proto, flags=flags)
-        return answer.copy()
+        answer = None
+        if not (self._debug or self._executor_shutdown_called):  # type: ignore[attr-defined]
+            answer = _answer_about_numbers(host, port, family, type, proto, flags)
+        if answer is None:
+            answer = await super().getaddrinfo(host, port, family=family, type=type, proto=proto, flags=flags)
+        return answer
 
     # -- sockets ---------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ use pyo3::types::PyBytes;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 
-use crate::chunk::{ReadableBuffer, WritableBuffer, receive_bytes};
+use crate::chunk::{ReadableBuffer, WritableBuffer};
 use crate::error;
 use crate::event_loop::{Loop, READ_MAX};
 use crate::known::known;
@@ -64,11 +64,7 @@ fn receive_now(py: Python<'_>, slf: &Bound<'_, Loop>, args: Args<'_>) -> PyResul
     let len = wanted.bind(py).extract::<usize>().unwrap_or(0);
     if let Some(number) = plain(slf, &sock) {
         let outcome = if slf.get().receives_much().get() && may_be_much(sock.bind(py), len) {
-            let received = receive_bytes(py, len, |room| {
-                let received = number.with(|fd| rustix::net::recv(fd, room, RecvFlags::DONTWAIT));
-                received.map(|((data, _), _)| data.len())
-            })?;
-            Some(received)
+            Some(number.receive(py, len)?)
         } else {
             let mut scratch = slf.get().scratch().borrow_mut();
             match scratch.get_mut(..len) {

@@ -14,7 +14,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use rustix::net::RecvFlags;
 
+use crate::chunk::receive_bytes;
 use crate::known::known;
 use crate::object::Object;
 
@@ -161,6 +164,22 @@ impl Number {
         // SAFETY: not -1. The owner has just told the number, and closing it takes an attached thread; this
         // one is attached and makes the call at once (see the type's rule).
         call(unsafe { BorrowedFd::borrow_raw(self.0) })
+    }
+
+    /// Receives into a new object of so many bytes, which is then cut to what has come.
+    ///
+    /// # Errors
+    ///
+    /// The outer one is Python's, out of memory; the inner one the kernel's, `AGAIN` if nothing has come.
+    pub(crate) fn receive(
+        self,
+        py: Python<'_>,
+        capacity: usize,
+    ) -> PyResult<rustix::io::Result<Bound<'_, PyBytes>>> {
+        receive_bytes(py, capacity, |room| {
+            let received = self.with(|fd| rustix::net::recv(fd, room, RecvFlags::DONTWAIT));
+            received.map(|((data, _), _)| data.len())
+        })
     }
 
     pub(crate) fn get(self) -> RawFd {

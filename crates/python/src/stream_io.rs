@@ -17,7 +17,7 @@ use pyo3::types::PyBytes;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown};
 
-use crate::chunk::{Chunk, ReadableBuffer, WritableBuffer, receive_bytes};
+use crate::chunk::{Chunk, ReadableBuffer, WritableBuffer};
 use crate::context;
 use crate::entry::Shared;
 use crate::error;
@@ -380,11 +380,7 @@ impl StreamTransport {
         let number = Number::of(&self.state.socket, py);
         let outcome = if self.state.reads_much.get() {
             // Straight into the object that the protocol gets: no copy, but an allocation of the largest size.
-            receive_bytes(py, READ_MAX, |room| {
-                number
-                    .with(|fd| rustix::net::recv(fd, room, RecvFlags::empty()))
-                    .map(|((data, _), _)| data.len())
-            })?
+            number.receive(py, READ_MAX)?
         } else {
             let mut scratch = event_loop.get().scratch().borrow_mut();
             let received = number.with(|fd| rustix::net::recv(fd, &mut scratch[..], RecvFlags::empty()));
