@@ -1,0 +1,4 @@
+//! Datagram transports.
+
+pub(crate) mod outgoing;
+pub(crate) mod transport;

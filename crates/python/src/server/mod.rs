@@ -1,0 +1,3 @@
+//! What a server does: accepting.
+
+pub(crate) mod accept;

@@ -1,0 +1,4 @@
+//! Stream transports.
+
+pub(crate) mod io;
+pub(crate) mod transport;

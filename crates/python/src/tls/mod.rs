@@ -1,0 +1,4 @@
+//! TLS connections.
+
+pub(crate) mod data_path;
+pub(crate) mod session;
