@@ -4,6 +4,7 @@ mod boundary;
 mod datagram;
 mod event_loop;
 mod executor;
+mod held;
 mod insight;
 mod queue;
 mod server;
@@ -21,7 +22,8 @@ fn _ourio(module: &Bound<'_, PyModule>) -> PyResult<()> {
     boundary::lock::_check_interpreter(py)?;
     boundary::names::import(py)?;
     socket::descriptor::probe(py)?;
-    queue::call_soon::capture_keyword_names(py)?;
+    queue::elision::capture_keyword_names(py)?;
+    module.add_class::<queue::scheduler::Scheduler>()?;
     module.add_class::<event_loop::class::Loop>()?;
     module.add_class::<queue::handle::Handle>()?;
     module.add_class::<queue::handle::TimerHandle>()?;
@@ -37,13 +39,14 @@ fn _ourio(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(boundary::lock::_check_interpreter, module)?)?;
     module.add_function(wrap_pyfunction!(insight::pending_call::_set_pending_call, module)?)?;
     module.add_function(wrap_pyfunction!(insight::pending_call::_renew_pending_calls, module)?)?;
-    module.add_function(wrap_pyfunction!(executor::work_queue::_renew_work_queues, module)?)?;
+    module.add_function(wrap_pyfunction!(executor::jobs::_renew_work_queues, module)?)?;
     module.add_function(wrap_pyfunction!(insight::stall_watch::_own_delay, module)?)?;
     module.add_function(wrap_pyfunction!(insight::stall_watch::_state_of, module)?)?;
-    module.add_function(wrap_pyfunction!(datagram::transport::_add_datagram_methods, module)?)?;
-    module.add_function(wrap_pyfunction!(tls::data_path::_add_tls_methods, module)?)?;
+    module.add_function(wrap_pyfunction!(datagram::_add_datagram_methods, module)?)?;
+    module.add_function(wrap_pyfunction!(stream::tls_transport::_add_tls_methods, module)?)?;
     queue::call_soon::add_methods(py)?;
-    sock_calls::calls::add_methods(py)?;
-    stream::io::add_methods(py)?;
+    queue::tasks::add_methods(py)?;
+    sock_calls::add_methods(py)?;
+    stream::writing::add_methods(py)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))
 }

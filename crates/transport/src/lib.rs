@@ -12,10 +12,12 @@
 
 mod accept;
 mod flow;
+mod hold;
 mod stream;
 mod write_queue;
 
 pub use accept::{AcceptBackoff, AcceptFailure, AcceptPace, Verdict};
 pub use flow::{FlowChange, FlowControl, LimitsError};
+pub use hold::{Departure, Hold};
 pub use stream::{Admission, Effects, LOST_WRITES_BEFORE_WARNING, Loss, Stream, WriteAfterEof};
 pub use write_queue::WriteQueue;

@@ -1,24 +1,23 @@
-//! What waits in a write queue: a `bytes` object, which cannot change, or a copy of anything that can.
+//! The memory of Python objects: of a `bytes`, which cannot change, of buffers that can, and of a `bytes` that is being made.
 #![expect(unsafe_code, reason = "views of Python buffers")]
 
 use std::mem::MaybeUninit;
 
-use pyo3::exceptions::{PyBufferError, PyTypeError};
+use pyo3::exceptions::PyBufferError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
 
-use crate::boundary::names::known;
 use crate::boundary::object::Object;
 
 /// Bytes that stay alive and unchanged until they are written.
 #[derive(Debug)]
-pub(crate) struct Chunk {
+pub(crate) struct Bytes {
     /// A `bytes` object.
     bytes: Object,
 }
 
-impl AsRef<[u8]> for Chunk {
+impl AsRef<[u8]> for Bytes {
     #[inline]
     fn as_ref(&self) -> &[u8] {
         // SAFETY: `bytes` is a `bytes` object by construction, alive through `self`, and immutable.
@@ -30,39 +29,21 @@ impl AsRef<[u8]> for Chunk {
     }
 }
 
-impl From<Bound<'_, PyBytes>> for Chunk {
+impl From<Bound<'_, PyBytes>> for Bytes {
     fn from(bytes: Bound<'_, PyBytes>) -> Self {
         Self { bytes: bytes.into() }
     }
 }
 
-impl Chunk {
-    /// Accepts what asyncio's `write` accepts; a buffer that can change is copied.
-    ///
-    /// # Errors
-    ///
-    /// `TypeError` in asyncio's words.
+impl Bytes {
+    /// An object that is a `bytes`, exactly; `None` of any other.
     #[inline]
-    pub(crate) fn new(py: Python<'_>, data: &Object) -> PyResult<Self> {
+    pub(crate) fn of_exact(py: Python<'_>, data: &Object) -> Option<Self> {
         // SAFETY: a type check of a live object.
-        if unsafe { ffi::PyBytes_CheckExact(data.as_ptr()) } != 0 {
-            return Ok(Self { bytes: data.clone_ref(py) });
-        }
-        let data = data.bind(py);
-        if is_accepted(data) { Self::copy(data) } else { Err(Self::refusal(data)?) }
+        (unsafe { ffi::PyBytes_CheckExact(data.as_ptr()) } != 0).then(|| Self { bytes: data.clone_ref(py) })
     }
 
-    /// asyncio's words differ by version, so its own transport, which looks at the data first, says them.
-    fn refusal(data: &Bound<'_, PyAny>) -> PyResult<PyErr> {
-        let class = known()?.stream_transport.bind(data.py());
-        let blank = class.call_method1("__new__", (class,))?;
-        // Its destructor asks for it.
-        blank.setattr("_sock", data.py().None())?;
-        let words = "data argument must be a bytes, bytearray, or memoryview object";
-        Ok(blank.call_method1("write", (data,)).err().unwrap_or_else(|| PyTypeError::new_err(words)))
-    }
-
-    /// Copies any buffer, as `writelines` accepts them.
+    /// Copies any buffer, or what else `bytes` can be made of.
     pub(crate) fn copy(data: &Bound<'_, PyAny>) -> PyResult<Self> {
         // SAFETY: a live object; the result is owned or null with an error. It is an exact `bytes`.
         let bytes = unsafe { Object::from_owned(data.py(), ffi::PyBytes_FromObject(data.as_ptr())) }?;
@@ -71,7 +52,7 @@ impl Chunk {
 }
 
 /// Whether asyncio's `write` takes such an object.
-fn is_accepted(data: &Bound<'_, PyAny>) -> bool {
+pub(crate) fn is_writable_data(data: &Bound<'_, PyAny>) -> bool {
     data.is_instance_of::<PyBytes>()
         || data.is_instance_of::<PyByteArray>()
         || data.is_instance_of::<PyMemoryView>()
@@ -91,7 +72,7 @@ impl ReadableBuffer {
     }
 
     fn of(data: &Bound<'_, PyAny>, least: usize) -> Option<Self> {
-        if !is_accepted(data) {
+        if !is_writable_data(data) {
             return None;
         }
         let mut view = Box::new(ffi::Py_buffer::new());

@@ -14,7 +14,7 @@ use pyo3::PyClass;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-use crate::queue::entry::Shared;
+use crate::boundary::object::Instance;
 
 /// Hides an object that the loop's queue holds from now on.
 #[inline]
@@ -36,7 +36,7 @@ pub(crate) fn show<T: PyClass>(object: &Bound<'_, T>) {
 }
 
 /// Whether an object is hidden and nobody but the queue holds it.
-pub(crate) fn is_ours_alone<T: PyClass>(object: &Shared<T>) -> bool {
+pub(crate) fn is_ours_alone<T: PyClass>(object: &Instance<T>) -> bool {
     let object = object.object().as_ptr();
     // SAFETY: alive through the reference; both only read its head.
     unsafe { ffi::PyObject_GC_IsTracked(object) == 0 && ffi::Py_REFCNT(object) == 1 }

@@ -10,7 +10,7 @@ use std::ffi::CStr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use pyo3::PyClass;
-use pyo3::exceptions::PySystemError;
+use pyo3::exceptions::{PySystemError, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
@@ -126,6 +126,22 @@ pub(crate) trait RawMethod {
     const BODY: Body<Self::Class>;
 }
 
+/// Raw methods by their types: class, name, function, and documentation in Python's form.
+macro_rules! raw_methods {
+    ($($type:ident, $class:ty, $name:literal, $body:path, $doc:literal;)+) => {
+        $(
+            struct $type;
+            impl $crate::boundary::method::RawMethod for $type {
+                type Class = $class;
+                const NAME: &'static std::ffi::CStr = $name;
+                const DOC: &'static std::ffi::CStr = $doc;
+                const BODY: $crate::boundary::method::Body<$class> = $body;
+            }
+        )+
+    };
+}
+pub(crate) use raw_methods;
+
 /// Attaches a method to its class.
 pub(crate) fn attach<M: RawMethod<Class: PyClass>>(py: Python<'_>) -> PyResult<()> {
     attach_at::<M>(&py.get_type::<M::Class>())
@@ -179,4 +195,36 @@ unsafe extern "C" fn trampoline<M: RawMethod>(
 fn raise(py: Python<'_>, error: PyErr) -> *mut ffi::PyObject {
     error.restore(py);
     std::ptr::null_mut()
+}
+
+/// The argument of a method that takes exactly one, by position or by name.
+pub(crate) fn one_argument(py: Python<'_>, args: Args<'_>, method: &str, name: &str) -> PyResult<Object> {
+    let named = args.keywords(py).find(|(keyword, _)| keyword.extract::<&str>().is_ok_and(|k| k == name));
+    match (args.len(), args.positional(py, 0), named) {
+        (1, Some(data), None) | (0, None, Some((_, data))) => Ok(data),
+        (count, ..) => {
+            Err(PyTypeError::new_err(format!("{method}() takes exactly one argument ({count} given)")))
+        }
+    }
+}
+
+/// The arguments of a method of ours that only our own code calls.
+pub(crate) fn two_arguments(py: Python<'_>, args: Args<'_>) -> PyResult<(Object, Object)> {
+    match (args.positional(py, 0), args.positional(py, 1)) {
+        (Some(first), Some(second)) => Ok((first, second)),
+        _ => Err(PyTypeError::new_err("two arguments are needed")),
+    }
+}
+
+/// Refuses any argument.
+pub(crate) fn no_arguments(name: &str, args: Args<'_>) -> PyResult<()> {
+    if args.len() == 0 && args.names().is_null() {
+        return Ok(());
+    }
+    Err(PyTypeError::new_err(format!("{name}() takes no arguments ({} given)", args.len())))
+}
+
+/// What Python says where an argument was not given.
+pub(crate) fn missing(name: &str, argument: &str) -> PyErr {
+    PyTypeError::new_err(format!("{name}() missing 1 required positional argument: '{argument}'"))
 }

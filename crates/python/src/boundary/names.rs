@@ -5,12 +5,12 @@ use std::sync::OnceLock;
 use pyo3::exceptions::PySystemError;
 use pyo3::prelude::*;
 
-use crate::boundary::lock::GilBound;
+use crate::boundary::lock::LockBound;
 use crate::boundary::object::Object;
 
 /// Objects of `asyncio` and friends, by the names that they have there.
 #[derive(Debug)]
-pub(crate) struct Known {
+pub(crate) struct Names {
     pub(crate) none: Object,
     pub(crate) future: Object,
     pub(crate) task: Object,
@@ -50,12 +50,12 @@ pub(crate) struct Known {
     pub(crate) queue_empty: Object,
 }
 
-static KNOWN: OnceLock<GilBound<Known>> = OnceLock::new();
+static NAMES: OnceLock<LockBound<Names>> = OnceLock::new();
 
 /// Looks everything up.
 pub(crate) fn import(py: Python<'_>) -> PyResult<()> {
     let find = |module: &str, name: &str| Ok::<_, PyErr>(Object::from(py.import(module)?.getattr(name)?));
-    let known = Known {
+    let names = Names {
         none: py.None().into_bound(py).into(),
         future: find("asyncio", "Future")?,
         task: find("asyncio", "Task")?,
@@ -91,7 +91,7 @@ pub(crate) fn import(py: Python<'_>) -> PyResult<()> {
         queue_empty: find("queue", "Empty")?,
     };
     // A second import of the module keeps what the first has found: they are the same objects.
-    let _ = KNOWN.set(GilBound::new(known));
+    let _ = NAMES.set(LockBound::new(names));
     Ok(())
 }
 
@@ -101,7 +101,7 @@ pub(crate) fn import(py: Python<'_>) -> PyResult<()> {
 ///
 /// None in practice: no method can run before the module has been imported.
 #[inline]
-pub(crate) fn known() -> PyResult<&'static Known> {
-    let known = KNOWN.get().ok_or_else(|| PySystemError::new_err("ourio._ourio is not imported"))?;
-    Ok(known)
+pub(crate) fn names() -> PyResult<&'static Names> {
+    let names = NAMES.get().ok_or_else(|| PySystemError::new_err("ourio._ourio is not imported"))?;
+    Ok(names)
 }

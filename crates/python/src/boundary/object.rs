@@ -6,11 +6,14 @@
 #![expect(unsafe_code, reason = "reference counts and calls without pyo3's per-call bookkeeping")]
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 
-use pyo3::ffi;
+use pyo3::impl_::pyclass::PyClassImpl;
 use pyo3::prelude::*;
+use pyo3::pyclass::boolean_struct::True;
 use pyo3::types::PyTuple;
+use pyo3::{PyClass, ffi};
 
 /// An owned reference that is created, used and dropped by attached threads only.
 pub(crate) struct Object(ManuallyDrop<Py<PyAny>>);
@@ -124,5 +127,61 @@ impl<T> From<Bound<'_, T>> for Object {
 impl fmt::Debug for Object {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Object").field(&self.as_ptr()).finish()
+    }
+}
+
+/// An owned reference to an instance of one of our classes, dropped attached as every [`Object`].
+#[derive(Debug)]
+pub(crate) struct Instance<T> {
+    object: Object,
+    class: PhantomData<T>,
+}
+
+impl<T> Instance<T> {
+    #[inline]
+    pub(crate) fn object(&self) -> &Object {
+        &self.object
+    }
+}
+
+impl<T: PyClass> Instance<T> {
+    #[inline]
+    pub(crate) fn bind<'a, 'py>(&'a self, py: Python<'py>) -> &'a Bound<'py, T> {
+        // SAFETY: the only constructor takes an instance of the class.
+        unsafe { self.object.bind(py).cast_unchecked::<T>() }
+    }
+
+    /// The same reference, for what needs no token.
+    pub(crate) fn as_py(&self) -> &Py<T> {
+        let object: *const Py<PyAny> = self.object.as_py();
+        // SAFETY: `Py<T>` is one pointer whatever `T` is, and the object is an instance of `T`, as in `bind`.
+        unsafe { &*object.cast::<Py<T>>() }
+    }
+}
+
+impl<T: PyClass<Frozen = True> + Sync> Instance<T> {
+    /// What is in it, for `__traverse__`, which has no token.
+    pub(crate) fn get(&self) -> &T {
+        self.as_py().get()
+    }
+}
+
+impl<T, B> Instance<T>
+where
+    T: PyClass + PyClassImpl<BaseType = B>,
+    B: PyClass<Frozen = True> + Sync,
+{
+    /// What is in it as an instance of its class's base.
+    pub(crate) fn get_base(&self) -> &B {
+        let object: *const Py<PyAny> = self.object.as_py();
+        // SAFETY: as in `as_py`; an instance of `T` is one of its base `B`, which begins where it does.
+        unsafe { &*object.cast::<Py<B>>() }.get()
+    }
+}
+
+impl<T> From<Bound<'_, T>> for Instance<T> {
+    #[inline]
+    fn from(bound: Bound<'_, T>) -> Self {
+        Self { object: bound.into(), class: PhantomData }
     }
 }

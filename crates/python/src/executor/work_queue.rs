@@ -1,173 +1,30 @@
 //! `WorkQueue`: in the place of the `queue.SimpleQueue` of the loop's default executor.
 //!
 //! The executor is Python's own `ThreadPoolExecutor`, with its threads and all that it promises; only how a thread waits
-//! for its next job is ours: without the interpreter's lock, awake for a moment ([`ourio_engine::Luck`]), then asleep. And
-//! the loop knows from it whether a job is under way, which may be worth staying awake for.
-//!
-//! Nothing is locked while a thread sleeps or wakes another, so that a forked process finds nothing locked either.
+//! for its next job is ours: [`Jobs`].
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use ourio_engine::{Events, Luck, Remote, Wait, stay_awake_until};
 use pyo3::exceptions::{PyOverflowError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
-use rustix::thread::futex;
 
-use crate::boundary::lock::GilBound;
-use crate::boundary::names::known;
+use crate::boundary::lock::LockBound;
+use crate::boundary::names::names;
 use crate::boundary::object::Object;
+use crate::executor::jobs::{InHand, Jobs, Waited};
 use crate::executor::lock_holder;
-
-/// How many times this process has been forked from another: what is left of the other's threads is told by it.
-static FORKS: AtomicU32 = AtomicU32::new(0);
-
-/// For a forked process, which has none of the threads that may have been awake for a job.
-#[pyfunction]
-pub(crate) fn _renew_work_queues() {
-    FORKS.fetch_add(1, Ordering::Relaxed);
-}
-
-/// What threads know of a queue without the interpreter's lock.
-#[derive(Debug, Default)]
-pub(crate) struct Jobs {
-    /// Jobs in the queue. It changes with the queue, under the interpreter's lock.
-    waiting: AtomicU32,
-    /// Jobs that a thread has taken, and is not back from.
-    in_hand: AtomicUsize,
-    /// Threads that sleep, or are about to.
-    sleepers: AtomicU32,
-    /// Changes when a sleeper is woken: what it sleeps on.
-    bell: AtomicU32,
-    /// The one thread that stays awake for the next job: one more than `FORKS`, or none.
-    awake: AtomicU32,
-    worker_luck: Luck,
-    loop_luck: Luck,
-}
-
-/// Why a wait is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Waited {
-    /// There was a job: whoever comes first has it.
-    ForJob,
-    /// A signal came: Python may have something to say to it.
-    ForSignal,
-    InVain,
-}
-
-impl Jobs {
-    /// Waits for the loop's next event: awake for a moment, if a job is under way that may be done by then.
-    pub(crate) fn block<C>(&self, wait: Wait, remote: &Remote<C>) -> ourio_engine::Result<Events> {
-        let (events, is_in_time) = self.loop_luck.block(wait, remote, || self.is_under_way())?;
-        if is_in_time {
-            lock_holder::until_free();
-        }
-        Ok(events)
-    }
-
-    fn is_under_way(&self) -> bool {
-        self.has_some() || self.in_hand.load(Ordering::Relaxed) > 0
-    }
-
-    // The order of `waiting` beside `sleepers` and `awake` is that of all operations on them, here and below: either who
-    // puts a job into the queue sees who waits, or who is about to wait sees the job.
-
-    fn has_some(&self) -> bool {
-        self.waiting.load(Ordering::SeqCst) > 0
-    }
-
-    /// A job has been put into the queue.
-    fn added(&self) {
-        let waiting = self.waiting.fetch_add(1, Ordering::SeqCst) + 1;
-        let is_awake = self.awake.load(Ordering::SeqCst) == mark();
-        if waiting > u32::from(is_awake) && self.sleepers.load(Ordering::SeqCst) > 0 {
-            self.bell.fetch_add(1, Ordering::SeqCst);
-            // It can only fail for an address that is none.
-            let _ = futex::wake(&self.bell, futex::Flags::PRIVATE, 1);
-        }
-    }
-
-    /// Waits for a job, without the interpreter's lock.
-    fn wait(&self, until: Option<Instant>) -> Waited {
-        if self.worker_luck.tries() && self.claim_awake() {
-            let good = stay_awake_until(|| self.has_some());
-            self.awake.store(0, Ordering::SeqCst);
-            self.worker_luck.was(good);
-            if good {
-                lock_holder::until_free();
-                return Waited::ForJob;
-            }
-        }
-        self.sleepers.fetch_add(1, Ordering::SeqCst);
-        let outcome = self.sleep(until);
-        self.sleepers.fetch_sub(1, Ordering::SeqCst);
-        outcome
-    }
-
-    fn claim_awake(&self) -> bool {
-        let other = self.awake.load(Ordering::Relaxed);
-        let claim = |other| self.awake.compare_exchange(other, mark(), Ordering::SeqCst, Ordering::Relaxed);
-        other != mark() && claim(other).is_ok()
-    }
-
-    fn sleep(&self, until: Option<Instant>) -> Waited {
-        loop {
-            // Before the look: a bell that rings after it ends the sleep that follows, or lets it not begin.
-            let bell = self.bell.load(Ordering::SeqCst);
-            if self.has_some() {
-                return Waited::ForJob;
-            }
-            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-            if left.is_some_and(|left| left.is_zero()) {
-                return Waited::InVain;
-            }
-            let left = left.and_then(|left| futex::Timespec::try_from(left).ok());
-            if futex::wait(&self.bell, futex::Flags::PRIVATE, bell, left.as_ref())
-                == Err(rustix::io::Errno::INTR)
-            {
-                return Waited::ForSignal;
-            }
-        }
-    }
-}
-
-/// What `Jobs::awake` is while one of this process's threads is.
-fn mark() -> u32 {
-    FORKS.load(Ordering::Relaxed).wrapping_add(1)
-}
-
-thread_local! {
-    /// What this thread has taken, and does.
-    static IN_HAND: RefCell<Option<InHand>> = const { RefCell::new(None) };
-}
-
-/// A job that a thread has taken; until it asks for the next, or ends.
-struct InHand(Arc<Jobs>);
-
-impl InHand {
-    fn new(jobs: &Arc<Jobs>) -> Self {
-        jobs.in_hand.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(jobs))
-    }
-}
-
-impl Drop for InHand {
-    fn drop(&mut self) {
-        self.0.in_hand.fetch_sub(1, Ordering::Relaxed);
-    }
-}
 
 /// An unbounded queue of what the threads of an executor are to do, first in, first out; as `queue.SimpleQueue`.
 ///
 /// May be used from any thread, and from within a collection of garbage.
 #[pyclass(module = "ourio._ourio", frozen, weakref)]
 pub(crate) struct WorkQueue {
-    items: GilBound<RefCell<VecDeque<Object>>>,
+    items: LockBound<RefCell<VecDeque<Object>>>,
     jobs: Arc<Jobs>,
 }
 
@@ -181,7 +38,7 @@ impl fmt::Debug for WorkQueue {
 impl WorkQueue {
     #[new]
     fn new() -> Self {
-        Self { items: GilBound::new(RefCell::default()), jobs: Arc::default() }
+        Self { items: LockBound::new(RefCell::default()), jobs: Arc::default() }
     }
 
     /// Appends an item. `block` and `timeout` are as for other queues: it never waits.
@@ -243,7 +100,7 @@ impl WorkQueue {
     }
 
     fn __clear__(&self) {
-        self.jobs.waiting.store(0, Ordering::SeqCst);
+        self.jobs.forgotten();
         let items = self.items.take();
         // Its items may have something to do when they end, with the queue, too.
         drop(items);
@@ -257,13 +114,13 @@ impl WorkQueue {
 
     /// Takes the first item. A thread that asks for one is done with that before.
     fn take<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
-        drop(IN_HAND.take());
+        InHand::put_down();
         let item = self.items.borrow_mut().pop_front()?;
         // `None` is no job: it tells a thread that it may end.
         if !item.bind(py).is_none() {
-            IN_HAND.set(Some(InHand::new(&self.jobs)));
+            InHand::take(&self.jobs);
         }
-        self.jobs.waiting.fetch_sub(1, Ordering::SeqCst);
+        self.jobs.taken();
         Some(item.bind(py).clone())
     }
 }
@@ -282,6 +139,6 @@ fn deadline(timeout: f64) -> PyResult<Instant> {
 }
 
 fn empty(py: Python<'_>) -> PyErr {
-    let error = known().and_then(|known| known.queue_empty.call0(py));
+    let error = names().and_then(|names| names.queue_empty.call0(py));
     error.map_or_else(|error| error, |error| PyErr::from_value(error.bind(py).clone()))
 }

@@ -10,7 +10,7 @@ use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::event_loop::class::Loop;
+use crate::queue::scheduler::Scheduler;
 
 /// The board of this process, and the server that shows it.
 #[pyclass(module = "ourio._ourio", frozen)]
@@ -51,7 +51,7 @@ impl Monitor {
     }
 
     /// Shows a loop under a name.
-    fn add(&self, event_loop: &Bound<'_, Loop>, name: String) {
+    fn add(&self, event_loop: &Bound<'_, Scheduler>, name: String) {
         self.board.add(event_loop.get().view(name));
     }
 
@@ -115,7 +115,7 @@ pub(crate) fn _picture(state: &str, tasks: &str, width: u16, height: u16) -> PyR
 }
 
 #[pymethods]
-impl Loop {
+impl Scheduler {
     /// The engine's counters by name, and what was measured.
     fn _counters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let view = self.view(String::new());

@@ -24,11 +24,11 @@ use std::thread;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-use crate::boundary::lock::GilBound;
+use crate::boundary::lock::LockBound;
 use crate::boundary::object::Object;
 
 /// What is run: set once.
-static FUNCTION: OnceLock<GilBound<Object>> = OnceLock::new();
+static FUNCTION: OnceLock<LockBound<Object>> = OnceLock::new();
 /// Whether the interpreter may be asked.
 static OPEN: AtomicBool = AtomicBool::new(false);
 /// How many threads are asking.
@@ -38,7 +38,7 @@ static INSIDE: AtomicUsize = AtomicUsize::new(0);
 #[pyfunction]
 pub(crate) fn _set_pending_call(function: Bound<'_, PyAny>) -> PyResult<()> {
     let py = function.py();
-    if FUNCTION.set(GilBound::new(function.into())).is_ok() {
+    if FUNCTION.set(LockBound::new(function.into())).is_ok() {
         let close = wrap_pyfunction!(_close_pending_calls, py)?;
         py.import("atexit")?.call_method1("register", (close,))?;
         OPEN.store(true, Ordering::SeqCst);

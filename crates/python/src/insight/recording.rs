@@ -15,12 +15,13 @@ use pyo3::types::PyBytes;
 use pyo3::{ffi, intern};
 use rustc_hash::FxHashMap;
 
-use crate::boundary::names::known;
+use crate::boundary::names::names;
 use crate::boundary::object::Object;
-use crate::event_loop::class::Loop;
-use crate::event_loop::registrations::Watcher;
+use crate::boundary::seconds::nanos;
 use crate::insight::stamps::Ticks;
 use crate::queue::entry::Entry;
+use crate::queue::observer::{IsBusy, Observer, Occasion};
+use crate::queue::scheduler::Scheduler;
 
 unsafe extern "C" {
     /// The type of bound methods.
@@ -35,7 +36,7 @@ pub(crate) struct Recording {
     recorder: Recorder,
     ticks: Ticks,
     /// By address. A task that takes over another's address is noted when it is made.
-    tasks: FxHashMap<usize, Known>,
+    tasks: FxHashMap<usize, RecordedTask>,
     /// Names by the address of a code object, or of a coroutine's name, which are kept alive so that it stays theirs.
     functions: FxHashMap<usize, (Name, Object)>,
     threads: FxHashMap<String, u32>,
@@ -43,6 +44,8 @@ pub(crate) struct Recording {
     step_type: Option<NonNull<ffi::PyTypeObject>>,
     /// Set while a task is made: an address that is met then is a new task's.
     creating: bool,
+    /// What runs, the innermost last: a callback may run the loop.
+    running: Vec<Running>,
     io: Name,
     step: Name,
     wake: Name,
@@ -51,8 +54,18 @@ pub(crate) struct Recording {
     last: (u64, Stamp),
 }
 
+/// An entry that runs.
+#[derive(Debug)]
+struct Running {
+    name: Name,
+    subject: u32,
+    start: Stamp,
+    polls: u64,
+}
+
+/// What is known of a task.
 #[derive(Debug, Clone, Copy)]
-struct Known {
+struct RecordedTask {
     subject: u32,
     name: Name,
 }
@@ -77,6 +90,7 @@ impl Recording {
             threads: FxHashMap::default(),
             step_type: None,
             creating: false,
+            running: Vec::new(),
             io,
             step,
             wake,
@@ -86,26 +100,34 @@ impl Recording {
 
     /// Writes down what began at a time of `time.monotonic()`, and ends now.
     fn write_since(&mut self, start: f64, name: Name, subject: u32) {
-        let start = Time::from_nanos(crate::queue::call_soon::nanos(start));
+        let start = Time::from_nanos(nanos(start));
         let (start, now) = (self.ticks.scale().stamp(start), self.ticks.now());
         // The scale of a recording that has just begun is a rough one.
         self.recorder.write(name, subject, start.min(now), now);
     }
 
-    fn task(&mut self, task: &Bound<'_, PyAny>) -> Known {
+    /// Writes down what a thread of an executor has done, and has just ended.
+    fn write_job(&mut self, name: &str, thread: &str, start: f64) {
+        let next = u32::try_from(self.threads.len() + 1).unwrap_or(u32::MAX);
+        let thread = *self.threads.entry(thread.to_owned()).or_insert(next);
+        let name = self.recorder.name(RecordedActivity::Job, name);
+        self.write_since(start, name, thread);
+    }
+
+    fn task(&mut self, task: &Bound<'_, PyAny>) -> RecordedTask {
         if !self.creating
-            && let Some(known) = self.tasks.get(&(task.as_ptr() as usize))
+            && let Some(recorded) = self.tasks.get(&(task.as_ptr() as usize))
         {
-            return *known;
+            return *recorded;
         }
         self.creating = false;
         if self.tasks.len() >= TASKS_MAX {
             self.tasks.clear();
         }
         let name = self.coroutine(task);
-        let known = Known { subject: self.recorder.subject(), name };
-        self.tasks.insert(task.as_ptr() as usize, known);
-        known
+        let recorded = RecordedTask { subject: self.recorder.subject(), name };
+        self.tasks.insert(task.as_ptr() as usize, recorded);
+        recorded
     }
 
     /// What a task's coroutine is called. The text is the code's own object, which is found by its address.
@@ -142,7 +164,7 @@ impl Recording {
             None if self.is_step(function) => function.getattr(intern!(py, "__self__")).ok()?,
             None => return None,
         };
-        let task = known().ok()?.task.bind(py);
+        let task = names().ok()?.task.bind(py);
         (own.get_type().is(task) || own.is_instance(task).ok()?).then_some(own)
     }
 
@@ -191,33 +213,30 @@ impl Recording {
         name
     }
 
-    fn subject(&mut self, event_loop: &Loop, py: Python<'_>, entry: &Entry) -> (Name, u32) {
-        match entry {
-            Entry::Posted(posted) if posted.is_elided() => {
-                let function = posted.function().bind(py);
+    fn subject(&mut self, py: Python<'_>, occasion: Occasion<'_>) -> (Name, u32) {
+        match occasion.entry {
+            Entry::Callback(callback) if callback.is_elided() => {
+                let function = callback.function().bind(py);
                 match self.stepped(function) {
                     Some(task) => {
-                        let known = self.task(&task);
-                        (known.name, known.subject)
+                        let recorded = self.task(&task);
+                        (recorded.name, recorded.subject)
                     }
                     None => (self.function(function), 0),
                 }
             }
-            Entry::Posted(posted) => (self.function(posted.function().bind(py)), 0),
+            Entry::Callback(callback) => (self.function(callback.function().bind(py)), 0),
             Entry::Handle(handle) => (self.handle(handle.get().function(py)), 0),
-            Entry::ThreadSafe(handle) => (self.handle(handle.get_base().function(py)), 0),
+            Entry::ThreadSafe(handle) => (self.handle(handle.bind(py).as_super().get().function(py)), 0),
             Entry::Foreign(handle) => {
                 let callback = handle.bind(py).getattr(intern!(py, "_callback")).ok();
                 (self.handle(callback.filter(|callback| !callback.is_none())), 0)
             }
-            Entry::Event(Event::Io(event)) => {
-                let name = match event_loop.watchers().borrow().get(event.token) {
-                    Some(Watcher::Transport(_)) | None => None,
-                    Some(Watcher::Sides { .. }) => Some("reader or writer"),
-                };
-                (name.map_or(self.io, |name| self.recorder.name(RecordedActivity::Io, name)), 0)
+            Entry::Event(Event::Io(_)) if occasion.is_for_listeners => {
+                (self.recorder.name(RecordedActivity::Io, "reader or writer"), 0)
             }
-            Entry::Transport { .. } | Entry::Cancelled | Entry::Event(_) => (self.step, 0),
+            Entry::Event(Event::Io(_)) => (self.io, 0),
+            Entry::Step { .. } | Entry::Cancelled | Entry::Event(_) => (self.step, 0),
         }
     }
 
@@ -230,137 +249,86 @@ fn qualified_name(object: &Bound<'_, PyAny>) -> PyResult<String> {
     object.getattr(intern!(object.py(), "__qualname__"))?.extract()
 }
 
-/// None of this is inlined: where nothing is recorded, a turn must not even make room for it.
-impl Loop {
-    /// An entry is about to run. What it is called is found out, and the clock is read, only where it must be.
-    #[cold]
-    #[inline(never)]
-    pub(crate) fn record(&self, py: Python<'_>, entry: &Entry) -> Option<Begun> {
-        let mut recording = self.recording().try_borrow_mut().ok()?;
-        let recording = recording.as_mut()?;
-        let polls = self.engine().borrow().polls();
-        let start = if recording.last.0 == polls { recording.last.1 } else { recording.ticks.now() };
-        let (name, subject) = recording.subject(self, py, entry);
-        Some(Begun { name, subject, start, polls })
+impl Observer for Recording {
+    /// What it is called is found out, and the clock is read, only where it must be.
+    fn begins(&mut self, py: Python<'_>, occasion: Occasion<'_>, polls: u64) {
+        let start = if self.last.0 == polls { self.last.1 } else { self.ticks.now() };
+        let (name, subject) = self.subject(py, occasion);
+        self.running.push(Running { name, subject, start, polls });
     }
 
-    #[cold]
-    #[inline(never)]
-    pub(crate) fn recorded(&self, begun: Option<Begun>) {
-        let Some(begun) = begun else { return };
-        if let Ok(mut recording) = self.recording().try_borrow_mut()
-            && let Some(recording) = recording.as_mut()
+    fn ended(&mut self) {
+        let Some(ended) = self.running.pop() else { return };
+        let now = self.ticks.now();
+        self.recorder.write(ended.name, ended.subject, ended.start, now);
+        self.last = (ended.polls, now);
+    }
+
+    /// If that wakes a task, the arrow begins here.
+    fn scheduled(&mut self, py: Python<'_>, function: &Object) {
+        // A task that schedules itself, as `sleep(0)` does, needs no arrow.
+        if (self.creating || !self.is_step(function.bind(py)))
+            && let Some(task) = self.stepped(function.bind(py))
         {
-            let now = recording.ticks.now();
-            recording.recorder.write(begun.name, begun.subject, begun.start, now);
-            recording.last = (begun.polls, now);
+            let subject = self.task(&task).subject;
+            let at = self.last.1;
+            self.recorder.write(self.wake, subject, at, at);
         }
     }
 
-    /// A function of asyncio's is scheduled: if that wakes a task, the arrow begins here.
-    #[cold]
-    #[inline(never)]
-    pub(crate) fn record_wake(&self, py: Python<'_>, function: &Object) {
-        if let Ok(mut recording) = self.recording().try_borrow_mut()
-            && let Some(recording) = recording.as_mut()
-            // A task that schedules itself, as `sleep(0)` does, needs no arrow.
-            && (recording.creating || !recording.is_step(function.bind(py)))
-            && let Some(task) = recording.stepped(function.bind(py))
-        {
-            let subject = recording.task(&task).subject;
-            let at = recording.last.1;
-            recording.recorder.write(recording.wake, subject, at, at);
-        }
-    }
-
-    /// A task is about to be made, or was: what is scheduled for it first tells which it is.
-    #[cold]
-    #[inline(never)]
-    pub(crate) fn record_creation(&self, begins: bool) {
-        if let Ok(mut recording) = self.recording().try_borrow_mut()
-            && let Some(recording) = recording.as_mut()
-        {
-            recording.creating = begins;
-        }
+    fn creates(&mut self, begins: bool) {
+        self.creating = begins;
     }
 }
 
 /// For so many milliseconds the loop's thread is waited for.
 const PATIENCE_MS: u32 = 1000;
 
-impl Loop {
-    /// Does something with the recording, from any thread: the loop's own may be in the middle of a record, and have lost
-    /// the interpreter's lock there.
-    fn with_recording<T>(
-        &self,
-        py: Python<'_>,
-        body: impl FnOnce(&mut Option<Recording>) -> T,
-    ) -> PyResult<T> {
-        for _ in 0..PATIENCE_MS {
-            if let Ok(mut recording) = self.recording().try_borrow_mut() {
-                return Ok(body(&mut recording));
-            }
-            py.detach(|| std::thread::sleep(Duration::from_millis(1)));
+/// Tries again and again, from any thread: the loop's own may be in the middle of a record, and have lost the interpreter's
+/// lock there.
+fn patiently<T>(py: Python<'_>, mut attempt: impl FnMut() -> Result<T, IsBusy>) -> PyResult<T> {
+    for _ in 0..PATIENCE_MS {
+        if let Ok(outcome) = attempt() {
+            return Ok(outcome);
         }
-        Err(PyRuntimeError::new_err("the recorder is busy"))
+        py.detach(|| std::thread::sleep(Duration::from_millis(1)));
     }
-}
-
-/// An entry that runs.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Begun {
-    name: Name,
-    subject: u32,
-    start: Stamp,
-    polls: u64,
+    Err(PyRuntimeError::new_err("the recorder is busy"))
 }
 
 #[pymethods]
-impl Loop {
+impl Scheduler {
     /// Begins to record; what was recorded before is forgotten.
     fn _record(&self, py: Python<'_>, capacity: usize) -> PyResult<()> {
         if capacity == 0 {
             return Err(PyValueError::new_err("capacity must be positive"));
         }
-        let before = self.with_recording(py, |recording| recording.replace(Recording::new(capacity)))?;
-        self.update_instrumented();
-        drop(before);
-        Ok(())
+        self.replace_recording(py, Some(Recording::new(capacity)))
     }
 
     /// Ends recording, and forgets what was recorded.
     fn _stop_recording(&self, py: Python<'_>) -> PyResult<()> {
-        let before = self.with_recording(py, Option::take)?;
-        self.update_instrumented();
-        drop(before);
-        Ok(())
+        self.replace_recording(py, None)
     }
 
     #[getter]
     fn _is_recording(&self) -> bool {
-        self.recording().try_borrow().is_ok_and(|recording| recording.is_some())
+        self.instruments().with(|_: &mut Recording| ()).is_ok_and(|found| found.is_some())
     }
 
     /// Writes down a job of another thread: what it was, its thread, and when it began, by `time.monotonic()`.
     fn _record_job(&self, name: &str, thread: &str, start: f64) {
-        if let Ok(mut recording) = self.recording().try_borrow_mut()
-            && let Some(recording) = recording.as_mut()
-        {
-            let next = u32::try_from(recording.threads.len() + 1).unwrap_or(u32::MAX);
-            let thread = *recording.threads.entry(thread.to_owned()).or_insert(next);
-            let name = recording.recorder.name(RecordedActivity::Job, name);
-            recording.write_since(start, name, thread);
-        }
+        // Not while the loop's thread writes something down.
+        let _ = self.instruments().with(|recording: &mut Recording| recording.write_job(name, thread, start));
     }
 
     /// Writes down a collection of garbage that ends now.
     fn _record_collection(&self, start: f64) {
-        if let Ok(mut recording) = self.recording().try_borrow_mut()
-            && let Some(recording) = recording.as_mut()
-        {
+        // As above.
+        let _ = self.instruments().with(|recording: &mut Recording| {
             let name = recording.recorder.name(RecordedActivity::Collection, "gc.collect");
             recording.write_since(start, name, 0);
-        }
+        });
     }
 
     /// What was recorded, as a Perfetto trace, and how many records were overwritten; `None` if nothing records.
@@ -373,12 +341,22 @@ impl Loop {
         let thread = self.view(String::new()).pulse.thread();
         let thread = thread.and_then(|thread| u32::try_from(thread).ok()).unwrap_or(0);
         let origin = TraceOrigin { program, process: std::process::id(), name, thread };
-        let traced = self.with_recording(py, |recording| {
-            recording.as_ref().map(|recording| {
+        let traced = patiently(py, || {
+            self.instruments().with(|recording: &mut Recording| {
                 let scale = recording.ticks.scale();
                 (trace(&recording.recorder, scale, &origin), recording.recorder.lost())
             })
         })?;
         Ok(traced.map(|(trace, lost)| (PyBytes::new(py, &trace), lost)))
+    }
+}
+
+impl Scheduler {
+    /// Begins another recording in the place of the one before, or ends that.
+    fn replace_recording(&self, py: Python<'_>, recording: Option<Recording>) -> PyResult<()> {
+        let mut observer = recording.map(|recording| Box::new(recording) as Box<dyn Observer>);
+        let before = patiently(py, || self.instruments().replace(&mut observer))?;
+        drop(before);
+        Ok(())
     }
 }

@@ -10,9 +10,9 @@ use ourio_monitor::{Activity, Stall, ThreadState, Watchdog, own_delay};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::event_loop::class::Loop;
+use crate::boundary::seconds::seconds;
 use crate::insight::pending_call;
-use crate::queue::call_soon::seconds;
+use crate::queue::scheduler::Scheduler;
 
 /// What the kernel says of a thread: a letter as in proc(5), seconds on a processor, seconds of waiting for one, the name
 /// and the descriptor of the system call, and whether that waits for a lock.
@@ -34,7 +34,7 @@ pub(crate) struct StallWatch {
 #[pymethods]
 impl StallWatch {
     #[new]
-    fn new(event_loop: &Bound<'_, Loop>, threshold: f64) -> PyResult<Self> {
+    fn new(event_loop: &Bound<'_, Scheduler>, threshold: f64) -> PyResult<Self> {
         let threshold = Duration::try_from_secs_f64(threshold).ok().filter(|threshold| !threshold.is_zero());
         let threshold = threshold
             .ok_or_else(|| PyValueError::new_err("threshold must be a positive number of seconds"))?;

@@ -6,7 +6,7 @@ use pyo3::types::PyTuple;
 
 use crate::boundary::context;
 use crate::boundary::method::Args;
-use crate::boundary::names::known;
+use crate::boundary::names::names;
 use crate::boundary::object::Object;
 
 /// What a handle runs.
@@ -86,9 +86,9 @@ impl Callback {
     /// Whether it is `asyncio.sleep`'s: `_set_result_unless_cancelled` with a future that is asyncio's, exactly.
     #[inline]
     pub(crate) fn is_sleep(py: Python<'_>, function: &Object, arguments: &Arguments) -> bool {
-        let (Ok(known), Arguments::Two(future, _)) = (known(), arguments) else { return false };
-        function.as_ptr() == known.set_result_unless_cancelled.as_ptr()
-            && future.bind(py).get_type().as_ptr() == known.future.as_ptr()
+        let (Ok(names), Arguments::Two(future, _)) = (names(), arguments) else { return false };
+        function.as_ptr() == names.set_result_unless_cancelled.as_ptr()
+            && future.bind(py).get_type().as_ptr() == names.future.as_ptr()
     }
 
     /// What `_set_result_unless_cancelled` does.

@@ -14,18 +14,17 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use crate::boundary::context;
-use crate::boundary::names::known;
+use crate::boundary::names::names;
 use crate::boundary::object::Object;
-use crate::event_loop::class::Loop;
-use crate::event_loop::turn::report;
-use crate::queue::call_soon::thread_identifier;
 use crate::queue::callback::{Arguments, Callback};
 use crate::queue::entry::Entry;
-use crate::queue::handle::{Handle, ThreadSafeHandle};
+use crate::queue::handle::{Handle, Seat, ThreadSafeHandle};
+use crate::queue::report::report;
+use crate::queue::scheduler::Scheduler;
 
 /// A callback in the ready queue.
 #[derive(Debug)]
-pub(crate) struct Posted {
+pub(crate) struct ReadyCallback {
     function: Object,
     /// The only argument, or a tuple of all.
     argument: Option<Object>,
@@ -34,7 +33,7 @@ pub(crate) struct Posted {
     kind: Kind,
 }
 
-/// Who posted it, and how its argument is passed.
+/// Who scheduled it, and how its argument is passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     /// C `_asyncio`, which throws the handle away: there is none.
@@ -49,7 +48,7 @@ enum Kind {
     GuardedArguments,
 }
 
-impl Posted {
+impl ReadyCallback {
     /// A task's step, or a future's callback. A handle is made if it raises.
     #[inline]
     pub(crate) fn elided(function: Object, argument: Option<Object>, context: Object) -> Self {
@@ -95,11 +94,11 @@ impl Posted {
 
     /// Puts it into the queue; its place there. Nothing else can come between the two.
     #[inline]
-    fn enter(mut self, this: &Loop) -> Place {
+    fn enter(mut self, this: &Scheduler) -> Place {
         let mut engine = this.engine().borrow_mut();
         let place = engine.next_place();
         self.place = place;
-        engine.schedule(Entry::Posted(self));
+        engine.schedule(Entry::Callback(self));
         place
     }
 
@@ -137,20 +136,20 @@ impl Posted {
 
     /// Runs it, and reports what it raises.
     #[inline]
-    pub(crate) fn run(&self, slf: &Bound<'_, Loop>) -> PyResult<()> {
+    pub(crate) fn run(&self, slf: &Bound<'_, Scheduler>) -> PyResult<()> {
         let py = slf.py();
-        let guard = if self.is_guarded() { Some(Guard::enter(slf.get(), self.place)) } else { None };
+        let guard = if self.is_guarded() { Some(slf.get().guard(self.place)) } else { None };
         let outcome = self.call(py);
         let outcome = match guard {
             None => outcome,
-            Some(guard) => outcome.and(guard.leave(slf)),
+            Some(guard) => outcome.and(guard.leave(py, slf.get().guarded())),
         };
         let Err(error) = outcome else { return Ok(()) };
         self.report(slf, error)
     }
 
     #[cold]
-    fn report(&self, slf: &Bound<'_, Loop>, error: PyErr) -> PyResult<()> {
+    fn report(&self, slf: &Bound<'_, Scheduler>, error: PyErr) -> PyResult<()> {
         report(slf, &self.handle(slf)?, error)
     }
 
@@ -165,7 +164,7 @@ impl Posted {
 
     /// A handle for it, as good as the one that was returned, or the one that there is not.
     #[cold]
-    pub(crate) fn handle<'py>(&self, slf: &Bound<'py, Loop>) -> PyResult<Bound<'py, PyAny>> {
+    pub(crate) fn handle<'py>(&self, slf: &Bound<'py, Scheduler>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let arguments = match (&self.argument, self.kind) {
             (None, _) => Arguments::None,
@@ -175,7 +174,7 @@ impl Posted {
         let (function, context) = (self.function.clone_ref(py), Some(self.context.clone_ref(py)));
         let handle = Handle::new(slf, Callback { function, arguments, context }, None);
         if !self.is_elided() {
-            handle.set_place(self.place);
+            handle.take_seat(Seat::CallbackReady(self.place));
         }
         Ok(if self.is_guarded() {
             Bound::new(py, ThreadSafeHandle::over(handle))?.into_any()
@@ -187,58 +186,29 @@ impl Posted {
 
 /// Puts a callback into the ready queue; the handle for it.
 #[inline]
-pub(crate) fn post(slf: &Bound<'_, Loop>, callback: Callback) -> PyResult<Object> {
+pub(crate) fn schedule(slf: &Bound<'_, Scheduler>, callback: Callback) -> PyResult<Object> {
     let py = slf.py();
-    let posted = Posted::new(py, &callback, false)?;
+    let waiting = ReadyCallback::new(py, &callback, false)?;
     let handle = Bound::new(py, Handle::new(slf, callback, None))?;
-    handle.get().set_place(posted.enter(slf.get()));
+    handle.get().take_seat(Seat::CallbackReady(waiting.enter(slf.get())));
     Ok(handle.into())
 }
 
 /// The same, for other threads.
-pub(crate) fn post_from_thread(slf: &Bound<'_, Loop>, callback: Callback) -> PyResult<Object> {
-    if known()?.thread_safe_handle.is_none() {
-        return post(slf, callback);
+pub(crate) fn schedule_from_thread(slf: &Bound<'_, Scheduler>, callback: Callback) -> PyResult<Object> {
+    if names()?.thread_safe_handle.is_none() {
+        return schedule(slf, callback);
     }
     let py = slf.py();
-    let posted = Posted::new(py, &callback, true)?;
+    let waiting = ReadyCallback::new(py, &callback, true)?;
     let handle = Bound::new(py, ThreadSafeHandle::over(Handle::new(slf, callback, None)))?;
-    handle.as_super().get().set_place(posted.enter(slf.get()));
+    handle.as_super().get().take_seat(Seat::CallbackReady(waiting.enter(slf.get())));
     Ok(handle.into())
 }
 
 /// Takes what waits at a place out of the queue; it comes back to be dropped when nothing is borrowed.
-pub(crate) fn take_out(this: &Loop, place: Place) -> Option<Entry> {
+pub(crate) fn take_out(this: &Scheduler, place: Place) -> Option<Entry> {
     let mut engine = this.engine().borrow_mut();
-    let is_it = |entry: &Entry| matches!(entry, Entry::Posted(posted) if posted.place == place && !posted.is_elided());
+    let is_it = |entry: &Entry| matches!(entry, Entry::Callback(callback) if callback.place == place && !callback.is_elided());
     engine.entry_at(place, is_it).map(|entry| std::mem::replace(entry, Entry::Cancelled))
-}
-
-/// Other threads that ask about a callback wait while it runs.
-#[derive(Debug)]
-pub(crate) struct Guard {
-    /// What ran when it began: a callback may run the loop.
-    before: (Option<u64>, Place),
-}
-
-impl Guard {
-    #[inline]
-    pub(crate) fn enter(this: &Loop, place: Place) -> Self {
-        let runner = this.thread_id().unwrap_or_else(thread_identifier);
-        Self { before: (this.guard_runner().replace(Some(runner)), this.guarded().replace(place)) }
-    }
-
-    #[inline]
-    pub(crate) fn leave(self, slf: &Bound<'_, Loop>) -> PyResult<()> {
-        let this = slf.get();
-        this.guard_runner().set(self.before.0);
-        this.guarded().set(self.before.1);
-        if this.guard_ended().borrow().is_none() { Ok(()) } else { Self::tell(slf) }
-    }
-
-    #[cold]
-    fn tell(slf: &Bound<'_, Loop>) -> PyResult<()> {
-        let ended = slf.get().guard_ended().take();
-        ended.map_or(Ok(()), |ended| ended.bind(slf.py()).call_method0("set").map(drop))
-    }
 }

@@ -7,9 +7,9 @@
 //! reschedules a hundred times; here the first failure pauses.
 
 use std::net::SocketAddr;
-use std::os::fd::{IntoRawFd, RawFd};
+use std::os::fd::IntoRawFd;
 
-use ourio_transport::{AcceptBackoff, AcceptFailure, AcceptPace, Verdict};
+use ourio_transport::{AcceptBackoff, AcceptFailure, Verdict};
 use pyo3::exceptions::{PyBlockingIOError, PyConnectionAbortedError, PyInterruptedError, PyOSError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -18,9 +18,9 @@ use rustix::io::Errno;
 use rustix::net::SocketFlags;
 
 use crate::boundary::errors;
-use crate::boundary::names::known;
+use crate::boundary::names::names;
 use crate::event_loop::class::Loop;
-use crate::event_loop::turn::call_exception_handler;
+use crate::queue::report::call_exception_handler;
 use crate::socket::address;
 use crate::socket::descriptor::{MadeAs, Number};
 
@@ -43,7 +43,7 @@ impl Loop {
         let (sslcontext, server) = (sslcontext.unwrap_or_else(none), server.unwrap_or_else(none));
         let rest = &with_timeouts(rest)?;
         let number = plain_internet(&sock).map(|(number, _)| number.get());
-        let mut pace = slf.get().pace(number);
+        let mut pace = slf.get().last_listener().pace(number);
         let takes_one = pace.takes_one();
         let mut accept = AcceptBackoff::new(if takes_one { 0 } else { backlog });
         accept.handle_readable();
@@ -73,19 +73,11 @@ impl Loop {
                     pace.handle_found(count);
                 }
                 if let Some(number) = number {
-                    slf.get().accepting().set((number, pace));
+                    slf.get().last_listener().note(number, pace);
                 }
                 return Ok(());
             }
         }
-    }
-}
-
-impl Loop {
-    /// How a socket was accepted from, if it is the one that was last.
-    fn pace(&self, number: Option<RawFd>) -> AcceptPace {
-        let (last, pace) = self.accepting().get();
-        if number == Some(last) { pace } else { AcceptPace::default() }
     }
 }
 
@@ -160,7 +152,7 @@ fn accept_one<'py>(sock: &Bound<'py, PyAny>) -> Result<Accepted<'py>, Failure> {
         // whether the object had it already is not known, and no number may be closed twice.
         let fd = connection.into_raw_fd();
         let kind = made_as.kind | libc::SOCK_NONBLOCK;
-        let connection = known()?.socket.bind(py).call1((made_as.family, kind, made_as.protocol, fd))?;
+        let connection = names()?.socket.bind(py).call1((made_as.family, kind, made_as.protocol, fd))?;
         return Ok((connection, peer));
     }
     let (connection, peer): Accepted<'py> = sock.call_method0("accept")?.extract()?;
@@ -220,8 +212,8 @@ fn report_exhaustion(slf: &Bound<'_, Loop>, sock: &Bound<'_, PyAny>, error: PyEr
     let context = PyDict::new(py);
     context.set_item("message", "socket.accept() out of system resource")?;
     context.set_item("exception", error.into_value(py))?;
-    context.set_item("socket", known()?.transport_socket.bind(py).call1((sock,))?)?;
-    call_exception_handler(slf, &context)
+    context.set_item("socket", names()?.transport_socket.bind(py).call1((sock,))?)?;
+    call_exception_handler(slf.as_super(), &context)
 }
 
 /// Stops listening, and starts again after asyncio's delay, which programs and tests may change.
@@ -250,9 +242,9 @@ fn log_connection(
     address: &Bound<'_, PyAny>,
     connection: &Bound<'_, PyAny>,
 ) -> PyResult<()> {
-    if slf.get().is_debug() {
+    if slf.as_super().get().is_debug() {
         let text = "%r got a new connection from %r: %r";
-        known()?.logger.bind(slf.py()).call_method1("debug", (text, server, address, connection))?;
+        names()?.logger.bind(slf.py()).call_method1("debug", (text, server, address, connection))?;
     }
     Ok(())
 }

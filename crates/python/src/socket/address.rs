@@ -1,5 +1,6 @@
 //! Internet addresses, as Python writes them.
 
+use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4};
 
@@ -7,7 +8,6 @@ use pyo3::prelude::*;
 use pyo3::types::{PyInt, PyString, PyTuple};
 
 use crate::boundary::object::Object;
-use crate::event_loop::class::Loop;
 
 /// An address with a number for a host; names are for the socket's own method.
 fn from_python(address: &Bound<'_, PyAny>) -> Option<SocketAddrV4> {
@@ -39,49 +39,38 @@ pub(crate) fn to_python(py: Python<'_>, address: SocketAddr) -> PyResult<Bound<'
     }
 }
 
-/// The tuple of an address that the loop may have seen before.
-pub(crate) fn shared<'py>(
-    py: Python<'py>,
-    event_loop: &Loop,
-    address: SocketAddrV4,
-) -> PyResult<Bound<'py, PyAny>> {
-    if let Some(tuple) = event_loop.addresses().borrow().tuple(py, address) {
-        return Ok(tuple);
-    }
-    // Made while nothing is borrowed: before 3.12, making an object may collect garbage, which may send.
-    let tuple = to_python(py, SocketAddr::V4(address))?;
-    let replaced = event_loop.addresses().borrow_mut().keep(address, tuple.clone().into());
-    drop(replaced);
-    Ok(tuple)
-}
-
 /// The addresses that were seen last, with the tuples that Python has for them.
 ///
 /// A server answers whom it has heard, with the tuple that it was given: neither the text need be made again, nor read.
 /// What is connected to a server has the server's address.
 #[derive(Debug, Default)]
 pub(crate) struct Addresses {
-    places: Vec<Option<(SocketAddrV4, Object)>>,
+    places: RefCell<Vec<Option<(SocketAddrV4, Object)>>>,
 }
 
 /// A power of two. Who shares a place is only made anew.
 const PLACES: usize = 256;
 
 impl Addresses {
-    /// The tuple of an address that is known.
-    pub(crate) fn tuple<'py>(&self, py: Python<'py>, address: SocketAddrV4) -> Option<Bound<'py, PyAny>> {
-        match self.places.get(usize::from(address.port()) % PLACES) {
-            Some(Some((known, tuple))) if *known == address => Some(tuple.bind(py).clone()),
-            _ => None,
+    /// The tuple of an address, the same as before if it was seen of late.
+    pub(crate) fn tuple<'py>(&self, py: Python<'py>, address: SocketAddrV4) -> PyResult<Bound<'py, PyAny>> {
+        let place = usize::from(address.port()) % PLACES;
+        if let Some(Some((kept, tuple))) = self.places.borrow().get(place)
+            && *kept == address
+        {
+            return Ok(tuple.bind(py).clone());
         }
-    }
-
-    /// Keeps an address with its tuple; what was in its place comes back to be dropped when nothing is borrowed.
-    pub(crate) fn keep(&mut self, address: SocketAddrV4, tuple: Object) -> Option<(SocketAddrV4, Object)> {
-        if self.places.is_empty() {
-            self.places.resize_with(PLACES, || None);
-        }
-        self.places[usize::from(address.port()) % PLACES].replace((address, tuple))
+        // Made while nothing is borrowed: before 3.12, making an object may collect garbage, which may send.
+        let tuple = to_python(py, SocketAddr::V4(address))?;
+        let replaced = {
+            let mut places = self.places.borrow_mut();
+            if places.is_empty() {
+                places.resize_with(PLACES, || None);
+            }
+            places[place].replace((address, tuple.clone().into()))
+        };
+        drop(replaced);
+        Ok(tuple)
     }
 
     /// The address that a tuple stands for, if it can be used without a name being looked up.
@@ -89,8 +78,8 @@ impl Addresses {
         let port = tuple.cast_exact::<PyTuple>().ok()?.get_borrowed_item(1).ok()?;
         // Of any other type, asking would run code of the program's.
         let port: u16 = port.cast_exact::<PyInt>().ok()?.extract().ok()?;
-        match self.places.get(usize::from(port) % PLACES) {
-            Some(Some((address, known))) if known.as_ptr() == tuple.as_ptr() => Some(*address),
+        match self.places.borrow().get(usize::from(port) % PLACES) {
+            Some(Some((address, kept))) if kept.as_ptr() == tuple.as_ptr() => Some(*address),
             _ => from_python(tuple),
         }
     }

@@ -18,7 +18,7 @@ use pyo3::types::PyBytes;
 use rustix::net::RecvFlags;
 
 use crate::boundary::buffer::receive_bytes;
-use crate::boundary::names::known;
+use crate::boundary::names::names;
 use crate::boundary::object::Object;
 
 /// Set if the probe has found what is read where it is expected.
@@ -118,7 +118,7 @@ unsafe fn read(socket: *mut ffi::PyObject) -> Told {
 /// Whether an object is a `socket.socket`, exactly, of a layout that is known.
 #[inline]
 fn is_plain(socket: &Bound<'_, PyAny>) -> bool {
-    let exact = known().is_ok_and(|known| socket.get_type().as_ptr() == known.socket.as_ptr());
+    let exact = names().is_ok_and(|names| socket.get_type().as_ptr() == names.socket.as_ptr());
     exact && LAYOUT_IS_KNOWN.load(Ordering::Relaxed)
 }
 

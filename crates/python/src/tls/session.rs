@@ -4,8 +4,8 @@
 //! SNI callbacks, verification, ciphers, key log. What runs per packet then need not go through Python's methods:
 //! the same OpenSSL functions are called on the same objects, so both ways may be mixed freely.
 //!
-//! Two things must be found, and neither is trusted. The functions are looked up in the very libraries that the
-//! module `_ssl` is linked to; where it is linked statically they are hidden, and there is no [`Session`]. The
+//! Two things must be found, and neither is trusted. The functions are those of the very libraries that the
+//! module `_ssl` is linked to ([`libssl`]); where they cannot be had, there is no [`Session`]. The
 //! pointers are read from the objects, and the memory behind the supposed `SSL` is copied by the kernel, which
 //! refuses what is not mapped: only if both BIOs are in it, it is the `SSL`.
 //!
@@ -14,10 +14,9 @@
 //! the loop, as it does with asyncio's.
 #![expect(unsafe_code, reason = "OpenSSL's functions on the objects of the ssl module")]
 
-use std::ffi::{CStr, CString, c_int, c_void};
+use std::ffi::{c_int, c_void};
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::ffi;
@@ -26,31 +25,12 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use rustix::pipe::PipeFlags;
 
-use crate::boundary::names::known;
+use crate::boundary::names::names;
 use crate::boundary::object::Object;
+use crate::tls::libssl::{self, Functions};
 
 type Ssl = NonNull<c_void>;
 type Bio = NonNull<c_void>;
-
-type Read = unsafe extern "C" fn(*mut c_void, *mut c_void, c_int) -> c_int;
-type Write = unsafe extern "C" fn(*mut c_void, *const c_void, c_int) -> c_int;
-type GetError = unsafe extern "C" fn(*const c_void, c_int) -> c_int;
-type Pending = unsafe extern "C" fn(*const c_void) -> c_int;
-type ClearError = unsafe extern "C" fn();
-type BioPending = unsafe extern "C" fn(*mut c_void) -> usize;
-
-/// The functions, all of them stable since OpenSSL 1.1.
-#[derive(Debug, Clone, Copy)]
-struct Functions {
-    read: Read,
-    write: Write,
-    get_error: GetError,
-    pending: Pending,
-    clear_error: ClearError,
-    bio_read: Read,
-    bio_write: Write,
-    bio_pending: BioPending,
-}
 
 /// A TLS connection and its two memory BIOs.
 #[derive(Debug)]
@@ -74,15 +54,14 @@ pub(crate) enum Refusal {
     Failed,
 }
 
-const ERROR_WANT_READ: c_int = 2;
-const ERROR_WANT_WRITE: c_int = 3;
-const ERROR_ZERO_RETURN: c_int = 6;
-
 /// Set once both BIOs were found in an `SSL`.
 static LAYOUT_IS_PROVEN: AtomicBool = AtomicBool::new(false);
 
 /// How much of the supposed `SSL` is looked at. In every OpenSSL since 1.1 both BIOs are in its first 200 bytes.
 const LOOKED_AT: usize = 512;
+
+/// What OpenSSL puts at most into one record: what is written together up to here is encrypted together.
+pub(crate) const RECORD_MAX: usize = 16 * 1024;
 
 impl Session {
     /// The session of an `ssl.SSLObject` between two `ssl.MemoryBIO`; `None` where it cannot be had.
@@ -95,14 +74,14 @@ impl Session {
         incoming: &Bound<'_, PyAny>,
         outgoing: &Bound<'_, PyAny>,
     ) -> PyResult<Option<Self>> {
-        let Some([memory_bio, ssl_socket, plain]) = &known()?.tls_objects else { return Ok(None) };
+        let Some([memory_bio, ssl_socket, plain]) = &names()?.tls_objects else { return Ok(None) };
         let exact = |object: &Bound<'_, PyAny>, class: &Object| object.get_type().as_ptr() == class.as_ptr();
         if !exact(ssl_object, plain) || !exact(incoming, memory_bio) || !exact(outgoing, memory_bio) {
             return Ok(None);
         }
         let py = ssl_object.py();
         let owner = ssl_object.getattr(intern!(py, "_sslobj"))?;
-        let Some(functions) = functions(py) else { return Ok(None) };
+        let Some(functions) = libssl::functions(py) else { return Ok(None) };
         if !exact(&owner, ssl_socket) {
             return Ok(None);
         }
@@ -221,8 +200,8 @@ impl Session {
         }
         // SAFETY: the SSL is alive through `owner`, and `outcome` is what the call just before has returned.
         match unsafe { (self.functions.get_error)(self.ssl.as_ptr(), outcome) } {
-            ERROR_WANT_READ | ERROR_WANT_WRITE => Err(Refusal::Again),
-            ERROR_ZERO_RETURN => Err(Refusal::Closed),
+            libssl::ERROR_WANT_READ | libssl::ERROR_WANT_WRITE => Err(Refusal::Again),
+            libssl::ERROR_ZERO_RETURN => Err(Refusal::Closed),
             _ => Err(Refusal::Failed),
         }
     }
@@ -257,40 +236,4 @@ fn refers_to(start: NonNull<c_void>, pointers: &[NonNull<c_void>]) -> bool {
     pointers
         .iter()
         .all(|pointer| words.iter().any(|word| usize::from_ne_bytes(*word) == pointer.as_ptr().addr()))
-}
-
-/// Finds OpenSSL's functions, once.
-fn functions(py: Python<'_>) -> Option<&'static Functions> {
-    static FOUND: OnceLock<Option<Functions>> = OnceLock::new();
-    FOUND.get_or_init(|| find(py)).as_ref()
-}
-
-fn find(py: Python<'_>) -> Option<Functions> {
-    let path: String = py.import("_ssl").ok()?.getattr("__file__").ok()?.extract().ok()?;
-    let path = CString::new(path).ok()?;
-    // SAFETY: the library is loaded already, as its module is imported: nothing new is initialised. It is never
-    // unloaded, as CPython unloads no extension.
-    let library = NonNull::new(unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOLOAD | libc::RTLD_LAZY) })?;
-    let symbol = |name: &CStr| {
-        // SAFETY: a handle from dlopen; the search goes through the library's own dependencies.
-        NonNull::new(unsafe { libc::dlsym(library.as_ptr(), name.as_ptr()) })
-    };
-    /// A macro, as each function has a type of its own.
-    macro_rules! function {
-        ($name:literal, $type:ty) => {{
-            let found = symbol($name)?;
-            // SAFETY: the symbol is what OpenSSL's manual declares under this name, which is `$type`.
-            unsafe { std::mem::transmute::<NonNull<c_void>, $type>(found) }
-        }};
-    }
-    Some(Functions {
-        read: function!(c"SSL_read", Read),
-        write: function!(c"SSL_write", Write),
-        get_error: function!(c"SSL_get_error", GetError),
-        pending: function!(c"SSL_pending", Pending),
-        clear_error: function!(c"ERR_clear_error", ClearError),
-        bio_read: function!(c"BIO_read", Read),
-        bio_write: function!(c"BIO_write", Write),
-        bio_pending: function!(c"BIO_ctrl_pending", BioPending),
-    })
 }
