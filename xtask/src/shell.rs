@@ -8,8 +8,6 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::environment::Environment;
-
 /// The root of the workspace.
 pub(crate) fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -99,9 +97,4 @@ impl Step {
         }
         text
     }
-}
-
-/// A Python file of the workspace.
-pub(crate) fn python(environment: &Environment, file: &str) -> Step {
-    Step::new(environment.python()).arg(file)
 }
