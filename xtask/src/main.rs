@@ -83,8 +83,15 @@ enum Command {
     },
     /// Check formatting, lints and types.
     Lint,
-    /// Check the structure: rooms, edges between crates, reasons, names.
-    Tidy,
+    /// Check the structure: rooms and crates against rooms.toml, limits, reasons, names.
+    Tidy {
+        /// Draw the picture in ARCHITECTURE.md anew from the table instead.
+        #[arg(long)]
+        write: bool,
+        /// Print what the code says instead, as rooms.toml would have it.
+        #[arg(long, conflicts_with = "write")]
+        edges: bool,
+    },
     /// Compare every loop that the interpreter has: interleaved rounds in fresh processes.
     Bench {
         #[command(flatten)]
@@ -205,7 +212,9 @@ fn run(command: Command) -> Result<()> {
             step.args(pictures.then_some("--pictures")).run()
         }
         Command::Lint => lint::run(),
-        Command::Tidy => tidy::run(),
+        Command::Tidy { write: true, .. } => tidy::write(),
+        Command::Tidy { edges: true, .. } => tidy::found_table().map(|table| shell::print(&table)),
+        Command::Tidy { .. } => tidy::run(),
         Command::Bench { python, pgo, arguments } => {
             let environment = bench_environment(python.python.as_deref())?;
             if pgo {

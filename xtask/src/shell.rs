@@ -32,6 +32,12 @@ pub(crate) fn say_error(error: &anyhow::Error) {
     }
 }
 
+/// Prints what a command was asked for.
+#[expect(clippy::print_stdout, reason = "it is the command's answer")]
+pub(crate) fn print(text: &str) {
+    print!("{text}");
+}
+
 /// One program to run, from the workspace's root.
 #[derive(Debug)]
 pub(crate) struct Step {
