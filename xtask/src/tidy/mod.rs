@@ -12,6 +12,8 @@ mod manners;
 mod picture;
 mod rooms;
 mod table;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 use std::fs;

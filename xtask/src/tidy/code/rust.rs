@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use syn::parse::Parser;
 use syn::punctuated::Punctuated;
@@ -21,7 +21,8 @@ pub(crate) fn read(tree: &Tree, src: &str) -> Result<Reading> {
     let mut reader = Reader::default();
     for (path, inner, text) in tree.under(src) {
         if extension(path) == "rs" {
-            let parsed = syn::parse_file(text).with_context(|| path.to_owned())?;
+            let parsed =
+                syn::parse_file(text).map_err(|error| anyhow!("{path}:{}: {error}", line(error.span())))?;
             path.clone_into(&mut reader.file);
             reader.module = module_path(inner);
             reader.declare();
