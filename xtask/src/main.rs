@@ -88,7 +88,7 @@ enum Command {
         /// Draw the picture in ARCHITECTURE.md anew from the table instead.
         #[arg(long)]
         write: bool,
-        /// Print what the code says instead, as rooms.toml would have it.
+        /// Print what the code says instead, as rooms.toml would have it; to another file, as it reads that one.
         #[arg(long, conflicts_with = "write")]
         edges: bool,
     },

@@ -8,6 +8,7 @@ use anyhow::Result;
 use super::circle::layers;
 use super::code::rust;
 use super::house;
+use super::limits;
 use super::rooms::Rooms;
 use super::table::Table;
 use super::tree::{Tree, extension};
@@ -17,8 +18,8 @@ const HEADER: &str = "\
 # The structure that `cargo xtask tidy` checks: who may know whom, and what is excepted from its limits.
 #
 # An edge that is not in the table is refused, and so is one that no code uses: the table is true. There are no circles.
-# `cargo xtask tidy --edges` prints what the code says in this syntax; `cargo xtask tidy --write` draws ARCHITECTURE.md's
-# picture from it.
+# `cargo xtask tidy --edges` prints what the code says in this syntax, with the sentences and reasons from here (so not
+# straight into this file); `cargo xtask tidy --write` draws ARCHITECTURE.md's picture from it.
 #
 # [house]       the crates and the package: where, what in one sentence, and which of the others its manifest names
 # [rooms.x]     the rooms of x: folders directly in its `src`, or files there; `circle = \"why\"` lets the files of a room
@@ -61,7 +62,7 @@ pub(super) fn print(tree: &Tree, table: &Table) -> Result<String> {
         }
     }
     text.push_str("]\n\n[folders]\n");
-    for (folder, reason) in &table.folders {
+    for (folder, reason) in table.folders.iter().filter(|(folder, _)| limits::is_wide(tree, folder)) {
         let _ = writeln!(text, "{folder:?} = {reason:?}");
     }
     Ok(text)

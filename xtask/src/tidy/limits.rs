@@ -12,10 +12,7 @@ const REASON: &str = "Length:";
 
 pub(super) fn check(tree: &Tree, table: &Table) -> Vec<String> {
     let mut complaints = Vec::new();
-    let mut files: BTreeMap<&str, usize> = BTreeMap::new();
-    for (path, _) in tree.sources() {
-        *files.entry(folder(path)).or_default() += usize::from(!stands_for_folder(path));
-    }
+    let files = files(tree);
     for (path, text) in tree.sources() {
         let lines = text.lines().count();
         let is_wide = stands_for_folder(path) && files[folder(path)] > FILES_MAX;
@@ -51,6 +48,20 @@ pub(super) fn check(tree: &Tree, table: &Table) -> Vec<String> {
         complaints.push(format!("{FILE} [folders]: there is no {folder}"));
     }
     complaints
+}
+
+/// How many source files each folder has.
+fn files(tree: &Tree) -> BTreeMap<&str, usize> {
+    let mut files = BTreeMap::new();
+    for (path, _) in tree.sources() {
+        *files.entry(folder(path)).or_default() += usize::from(!stands_for_folder(path));
+    }
+    files
+}
+
+/// Whether a folder needs a reason.
+pub(super) fn is_wide(tree: &Tree, folder: &str) -> bool {
+    files(tree).get(folder).is_some_and(|count| *count > FILES_MAX)
 }
 
 /// Why a file is long, if its opening doc says so.

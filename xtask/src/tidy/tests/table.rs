@@ -57,12 +57,14 @@ fn what_the_code_says_is_printed_as_the_table_would_be() {
         "crates/engine/src/attic.rs",
         "//! The attic,\n//! under the roof. Dusty.\nuse crate::top::Top;\n",
     );
+    let house = house.add("rooms.toml", "[folders]\n\"python/ourio\" = \"once wide\"\n");
     let printed = house.edges();
     assert!(
         printed.contains("attic  = { is = \"The attic, under the roof\", uses = [\"top\"] }"),
         "{printed}"
     );
     assert!(printed.contains("top    = { is = \"what knows most\", uses = [\"middle\"] }"), "{printed}");
+    assert!(!printed.contains("once wide"), "{printed}");
     let table = house.remove("rooms.toml").add("rooms.toml", &printed);
     assert_eq!(table.complaints(), [""; 0]);
 }
