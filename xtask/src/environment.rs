@@ -53,6 +53,11 @@ impl Environment {
         self.folder.join("bin/python")
     }
 
+    /// A Python file of the workspace, or a folder with a `__main__.py`, to run with this interpreter.
+    pub(crate) fn program(&self, file: &str) -> Step {
+        Step::new(self.python()).arg(file)
+    }
+
     pub(crate) fn version(&self) -> &str {
         &self.version
     }

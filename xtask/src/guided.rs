@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::environment::{Environment, FLAGS};
-use crate::shell::{Step, python, root, say};
+use crate::shell::{Step, root, say};
 
 /// What is trained: every case of these groups, a fifth of it, twice.
 const TRAINING: [&str; 5] = ["--quick", "--loops", "ourio", "scheduling", "network"];
@@ -52,7 +52,7 @@ fn profile(environment: &Environment) -> Result<PathBuf> {
     say("training");
     // A file for each process.
     let files = counts.join("%p.profraw");
-    python(environment, "benches").args(TRAINING).env("LLVM_PROFILE_FILE", files).run()?;
+    environment.program("benches").args(TRAINING).env("LLVM_PROFILE_FILE", files).run()?;
     let merge = Step::new(&profdata).args(["merge", "-o"]).arg(&profile).arg(&counts);
     merge.read().context("cannot merge what was counted")?;
     Ok(profile)

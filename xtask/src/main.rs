@@ -83,8 +83,15 @@ enum Command {
     },
     /// Check formatting, lints and types.
     Lint,
-    /// Check the structure: rooms, edges between crates, reasons, names.
-    Tidy,
+    /// Check the structure: rooms and crates against rooms.toml, limits, reasons, names.
+    Tidy {
+        /// Draw the picture in ARCHITECTURE.md anew from the table instead.
+        #[arg(long)]
+        write: bool,
+        /// Print what the code says instead, as rooms.toml would have it; to another file, as it reads that one.
+        #[arg(long, conflicts_with = "write")]
+        edges: bool,
+    },
     /// Compare every loop that the interpreter has: interleaved rounds in fresh processes.
     Bench {
         #[command(flatten)]
@@ -183,7 +190,7 @@ fn run(command: Command) -> Result<()> {
         }
         Command::Demo { python, arguments } => {
             let environment = Environment::for_choice(python.python.as_deref())?;
-            shell::python(&environment, "examples/tour.py").args(arguments).run()
+            environment.program("examples/tour.py").args(arguments).run()
         }
         Command::Run { script, arguments } => {
             let environment = Environment::for_choice(None)?;
@@ -196,23 +203,25 @@ fn run(command: Command) -> Result<()> {
             let environment = Environment::for_choice(python.python.as_deref())?;
             name.map_or_else(|| SoakName::value_variants().to_vec(), |name| vec![name])
                 .into_iter()
-                .try_for_each(|name| shell::python(&environment, name.script()).args(&arguments).run())
+                .try_for_each(|name| environment.program(name.script()).args(&arguments).run())
         }
         Command::Dashboard { python, pictures } => {
             let python = python.python.as_deref();
             let environment = Environment::apart(python, "browser", "tests/browser/requirements.txt")?;
-            let step = shell::python(&environment, "tests/browser/dashboard.py");
+            let step = environment.program("tests/browser/dashboard.py");
             step.args(pictures.then_some("--pictures")).run()
         }
         Command::Lint => lint::run(),
-        Command::Tidy => tidy::run(),
+        Command::Tidy { write: true, .. } => tidy::write(),
+        Command::Tidy { edges: true, .. } => tidy::found_table().map(|table| shell::print(&table)),
+        Command::Tidy { .. } => tidy::run(),
         Command::Bench { python, pgo, arguments } => {
             let environment = bench_environment(python.python.as_deref())?;
             if pgo {
                 guided::install(&environment)?;
             }
             let build = pgo.then_some(["--build", "pgo"]);
-            shell::python(&environment, "benches").args(build.into_iter().flatten()).args(arguments).run()
+            environment.program("benches").args(build.into_iter().flatten()).args(arguments).run()
         }
         Command::Pgo(choice) => guided::wheel(&bench_environment(choice.python.as_deref())?),
         Command::BenchRust { arguments } => {
@@ -225,14 +234,14 @@ fn run(command: Command) -> Result<()> {
         Command::Instructions { python, update } => {
             let environment = Environment::for_choice(python.python.as_deref())?;
             let update = update.then_some("--update");
-            shell::python(&environment, "benches/instructions.py").args(update).run()
+            environment.program("benches/instructions.py").args(update).run()
         }
         Command::Ci { pythons, full } => {
             let pythons = if full && pythons.is_empty() { environment::on_the_path() } else { pythons };
             lint::run()?;
             tidy::run()?;
             test::run(None, None, &[])?;
-            shell::python(&Environment::for_choice(None)?, "benches/instructions.py").run()?;
+            Environment::for_choice(None)?.program("benches/instructions.py").run()?;
             for python in pythons {
                 test::run(Some(&python), Some(test::Part::Python), &[])?;
                 if full {
@@ -245,7 +254,7 @@ fn run(command: Command) -> Result<()> {
             if full {
                 let environment = Environment::for_choice(None)?;
                 for name in SoakName::value_variants() {
-                    shell::python(&environment, name.script()).run()?;
+                    environment.program(name.script()).run()?;
                 }
             }
             Ok(())
@@ -265,12 +274,12 @@ fn conformance(python: Option<&Path>, only: &[String]) -> Result<()> {
     let environment = Environment::for_choice(python)?;
     shell::say(&format!("CPython's asyncio tests on {}", environment.version()));
     let keep = shell::root().join("target/conformance").join(environment.version());
-    shell::python(&environment, "tests/conformance").arg("--keep").arg(keep).args(only).run()
+    environment.program("tests/conformance").arg("--keep").arg(keep).args(only).run()
 }
 
 fn ecosystem(python: Option<&Path>, names: &[String]) -> Result<()> {
     let environment = Environment::apart(python, "ecosystem", "tests/ecosystem/requirements.txt")?;
     shell::say(&format!("the ecosystem on {}", environment.version()));
     let keep = shell::root().join("target/ecosystem");
-    shell::python(&environment, "tests/ecosystem").arg("--keep").arg(keep).args(names).run()
+    environment.program("tests/ecosystem").arg("--keep").arg(keep).args(names).run()
 }

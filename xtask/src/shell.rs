@@ -8,8 +8,6 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::environment::Environment;
-
 /// The root of the workspace.
 pub(crate) fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -32,6 +30,12 @@ pub(crate) fn say_error(error: &anyhow::Error) {
     } else {
         eprintln!("error: {error:#}");
     }
+}
+
+/// Prints what a command was asked for.
+#[expect(clippy::print_stdout, reason = "it is the command's answer")]
+pub(crate) fn print(text: &str) {
+    print!("{text}");
 }
 
 /// One program to run, from the workspace's root.
@@ -99,9 +103,4 @@ impl Step {
         }
         text
     }
-}
-
-/// A Python file of the workspace.
-pub(crate) fn python(environment: &Environment, file: &str) -> Step {
-    Step::new(environment.python()).arg(file)
 }
