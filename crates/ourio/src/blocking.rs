@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use crate::error::TaskError;
-use crate::inner::Entry;
-use crate::running;
+use crate::scheduling::Entry;
+use crate::scheduling::running;
 use crate::task::panicked;
-use crate::waiter::Waits;
+use crate::waiters::Waits;
 
 /// Makes a blocking call on a thread, and awaits it.
 ///

@@ -8,8 +8,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use crate::error::Cancelled;
-use crate::wait_list::{Ticket, WaitList};
-use crate::waiter::{WaitPoint, Waiter, Waits};
+use crate::waiters::{Ticket, WaitList};
+use crate::waiters::{WaitPoint, Waiter, Waits};
 
 /// A result that is set once, and awaited by any number.
 ///

@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 
 use hyper::rt::{self, ReadBufCursor};
 
+use crate::Sleep;
 use crate::net::{TcpStream, UnixStream};
-use crate::{Sleep, running};
+use crate::scheduling::running;
 
 /// What is read at once at most: hyper's own buffers begin with less.
 const SCRATCH: usize = 64 * 1024;

@@ -6,9 +6,9 @@ use std::rc::{Rc, Weak};
 use std::task::Poll;
 
 use crate::error::{Error, Result};
-use crate::inner::{Inner, contain};
-use crate::running;
-use crate::waiter::{Waiter, Waits};
+use crate::scheduling::running;
+use crate::scheduling::{Inner, contain};
+use crate::waiters::{Waiter, Waits};
 
 pub use signals::*;
 

@@ -11,11 +11,11 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 
 use crate::error::{Cancelled, Panicked, TaskError};
-use crate::inner::Inner;
-use crate::running;
+use crate::scheduling::Inner;
+use crate::scheduling::running;
 use crate::table::TaskId;
 use crate::task::Task;
-use crate::waiter::{WaitPoint, Waiter, Waits};
+use crate::waiters::{WaitPoint, Waiter, Waits};
 
 /// Runs a body that may spawn tasks into a group, and ends when the body and all of them have ended.
 ///

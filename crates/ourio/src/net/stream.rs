@@ -13,7 +13,7 @@ use futures_io::{AsyncRead, AsyncWrite};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 
 use super::address::{ToAddresses, getaddrinfo};
-use super::source::{Evented, Side, wrapper, write_all};
+use crate::reactor::{Evented, Side, wrapper, write_all};
 
 /// How many connections may wait to be accepted; what the kernel allows is the limit.
 const BACKLOG: i32 = 4096;

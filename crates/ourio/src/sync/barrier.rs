@@ -6,8 +6,8 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use super::event::Place;
-use crate::wait_list::WaitList;
-use crate::waiter::{WaitPoint, Waiter, Waits};
+use crate::waiters::WaitList;
+use crate::waiters::{WaitPoint, Waiter, Waits};
 
 /// Lets tasks through when as many as were agreed have come. asyncio: `asyncio.Barrier`.
 ///

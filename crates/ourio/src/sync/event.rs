@@ -5,8 +5,8 @@ use std::fmt;
 use std::rc::Rc;
 use std::task::Poll;
 
-use crate::wait_list::{Ticket, WaitList};
-use crate::waiter::{WaitPoint, Waiter, Waits};
+use crate::waiters::{Ticket, WaitList};
+use crate::waiters::{WaitPoint, Waiter, Waits};
 
 /// A flag that any number of tasks wait for. asyncio: `asyncio.Event`.
 ///

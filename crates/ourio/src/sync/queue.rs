@@ -9,8 +9,8 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use super::event::Event;
-use crate::wait_list::{Ticket, WaitList};
-use crate::waiter::{WaitPoint, Waiter, Waits};
+use crate::waiters::{Ticket, WaitList};
+use crate::waiters::{WaitPoint, Waiter, Waits};
 
 /// In which order a queue gives what it was given.
 pub trait Discipline<T>: Default {

@@ -6,8 +6,8 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use crate::table::TaskId;
-use crate::wait_list::{Ticket, WaitList};
-use crate::waiter::{WaitPoint, Waiter, Waits};
+use crate::waiters::{Ticket, WaitList};
+use crate::waiters::{WaitPoint, Waiter, Waits};
 
 /// A number of permits, which tasks take and give back. asyncio: `asyncio.Semaphore`.
 ///

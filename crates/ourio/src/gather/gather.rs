@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 
 use crate::error::TaskError;
 use crate::task::{Task, TaskState};
-use crate::waiter::{WaitPoint, Waiter, Waits};
+use crate::waiters::{WaitPoint, Waiter, Waits};
 
 /// Awaits several tasks and gives their results in the order given; the first error ends it. asyncio: `gather`.
 ///

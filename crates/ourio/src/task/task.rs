@@ -11,11 +11,11 @@ use std::task::{Context, Poll};
 
 use crate::error::{Panicked, TaskError};
 use crate::future::Future;
-use crate::inner::Inner;
 use crate::insight::TaskInfo;
-use crate::running;
+use crate::scheduling::Inner;
+use crate::scheduling::running;
 use crate::table::{Body, TaskId};
-use crate::waiter::Waits;
+use crate::waiters::Waits;
 
 /// Where a task stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -12,9 +12,9 @@ use ourio_engine::{Time, TimerId};
 use pin_project_lite::pin_project;
 
 use crate::error::TimeoutError;
-use crate::inner::{Entry, Inner};
-use crate::running;
-use crate::waiter::Waits;
+use crate::scheduling::running;
+use crate::scheduling::{Entry, Inner};
+use crate::waiters::Waits;
 
 /// Waits for at least so long. asyncio: `asyncio.sleep`.
 ///

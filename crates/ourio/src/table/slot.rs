@@ -17,13 +17,13 @@ use std::task::{Context, Poll, Wake, Waker, ready};
 use ourio_engine::Remote;
 use pin_project_lite::pin_project;
 
-use crate::announcement::Announcement;
 use crate::context;
 use crate::error::TaskError;
-use crate::inner::Entry;
-use crate::running;
+use crate::scheduling::Entry;
+use crate::scheduling::running;
+use crate::table::Announcement;
 use crate::task::TaskState;
-use crate::waiter::Waits;
+use crate::waiters::Waits;
 
 /// Names a task of a loop. It stays unique when its place is used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use futures_core::Stream;
 
+use super::gather::{Countdown, Until};
 use crate::error::TaskError;
-use crate::gather::{Countdown, Until};
 use crate::task::Task;
 use crate::time::timeout;
 

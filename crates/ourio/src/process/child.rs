@@ -17,10 +17,10 @@ use futures_io::{AsyncRead, AsyncWrite};
 use ourio_engine::{ChildId, Exit};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::inner::Inner;
-use crate::net::{Evented, Side, write_all};
-use crate::running;
-use crate::waiter::{Waiter, Waits};
+use crate::reactor::{Evented, Side, write_all};
+use crate::scheduling::Inner;
+use crate::scheduling::running;
+use crate::waiters::{Waiter, Waits};
 
 /// A child whose end somebody may wait for.
 #[derive(Default)]
@@ -136,7 +136,7 @@ impl Command {
                 // Nobody would ever see its end: it is not left behind.
                 drop(std.kill());
                 drop(std.wait());
-                return Err(crate::net::as_io(error));
+                return Err(crate::reactor::as_io(error));
             }
         };
         let waiting = Rc::new(Waiting::default());

@@ -10,8 +10,8 @@ use std::fmt;
 use std::rc::Rc;
 use std::task::{Context, Waker};
 
-use crate::inner::Inner;
-use crate::running;
+use crate::scheduling::Inner;
+use crate::scheduling::running;
 use crate::table::TaskId;
 
 /// Somebody who waits.

@@ -24,12 +24,12 @@ use slab::Slab;
 use crate::context;
 use crate::error::{Cancelled, Error, Result, TaskError};
 use crate::insight::{Deadlock, OnDeadlock, SlowPoll};
-use crate::net::Source;
 use crate::process::Waiting;
+use crate::reactor::Source;
 use crate::signal::Listeners;
 use crate::table::{Body, Door, Rare, Slot, Stage, TaskId, TaskWaker};
 use crate::task::{Task, TaskState, panicked};
-use crate::waiter::Waits;
+use crate::waiters::Waits;
 
 /// What the engine schedules. Everything that is not `Send` is named by its place, so that an entry may come from any
 /// thread. Two words: a million timers hold one each.

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use crate::waiter::Waiter;
+use crate::waiters::Waiter;
 
 /// A place in a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

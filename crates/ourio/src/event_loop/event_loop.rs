@@ -14,9 +14,9 @@ use ourio_engine::{Clock, Engine, PoolLimits, Schedule, SimulatedClock, Time, Ti
 
 use crate::context;
 use crate::error::{Cancelled, Error, Result, TaskError};
-use crate::inner::{CallId, Entry, Inner, Main, RemoteCall};
 use crate::insight::{OnDeadlock, SlowPoll};
-use crate::running::{self, Entered};
+use crate::scheduling::running::{self, Entered};
+use crate::scheduling::{CallId, Entry, Inner, Main, RemoteCall};
 use crate::table::Door;
 use crate::task::Task;
 
@@ -252,12 +252,12 @@ impl EventLoop {
     ///
     /// [`Error::System`] if the descriptor cannot be polled, as a regular file cannot.
     pub fn add_reader(&self, fd: impl AsFd, callback: impl FnMut() + 'static) -> Result<()> {
-        self.inner.add_callback(fd.as_fd().as_raw_fd(), crate::net::Side::Read, Box::new(callback))
+        self.inner.add_callback(fd.as_fd().as_raw_fd(), crate::reactor::Side::Read, Box::new(callback))
     }
 
     /// Ends [`EventLoop::add_reader`]; false if there was none.
     pub fn remove_reader(&self, fd: impl AsFd) -> bool {
-        self.inner.remove_callback(fd.as_fd().as_raw_fd(), crate::net::Side::Read)
+        self.inner.remove_callback(fd.as_fd().as_raw_fd(), crate::reactor::Side::Read)
     }
 
     /// Calls a function whenever a descriptor is writable, as [`EventLoop::add_reader`] does for readable ones.
@@ -266,12 +266,12 @@ impl EventLoop {
     ///
     /// As [`EventLoop::add_reader`].
     pub fn add_writer(&self, fd: impl AsFd, callback: impl FnMut() + 'static) -> Result<()> {
-        self.inner.add_callback(fd.as_fd().as_raw_fd(), crate::net::Side::Write, Box::new(callback))
+        self.inner.add_callback(fd.as_fd().as_raw_fd(), crate::reactor::Side::Write, Box::new(callback))
     }
 
     /// Ends [`EventLoop::add_writer`]; false if there was none.
     pub fn remove_writer(&self, fd: impl AsFd) -> bool {
-        self.inner.remove_callback(fd.as_fd().as_raw_fd(), crate::net::Side::Write)
+        self.inner.remove_callback(fd.as_fd().as_raw_fd(), crate::reactor::Side::Write)
     }
 
     /// Calls a function whenever a signal arrives. An earlier one of the same signal is replaced.

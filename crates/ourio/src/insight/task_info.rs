@@ -6,11 +6,11 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::inner::{Entry, Inner};
-use crate::running;
+use crate::scheduling::running;
+use crate::scheduling::{Entry, Inner};
 use crate::table::{Door, TaskId};
 use crate::task::TaskState;
-use crate::waiter::Waits;
+use crate::waiters::Waits;
 
 /// What is known about a task: for [`current_task`] and [`all_tasks`].
 #[derive(Clone)]

@@ -18,10 +18,10 @@ use ourio_engine::{Interest, IoEvent, Token};
 
 use crate::context;
 use crate::error::Result;
-use crate::inner::{Inner, contain};
-use crate::running;
+use crate::scheduling::running;
+use crate::scheduling::{Inner, contain};
 use crate::table::TaskId;
-use crate::waiter::{Waiter, Waits};
+use crate::waiters::{Waiter, Waits};
 
 /// A side of a descriptor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -305,7 +305,7 @@ macro_rules! wrapper {
             /// Takes one of the standard library over.
             fn try_from(std: $std) -> std::io::Result<Self> {
                 std.set_nonblocking(true)?;
-                Ok(Self { evented: $crate::net::Evented::new(std) })
+                Ok(Self { evented: $crate::reactor::Evented::new(std) })
             }
         }
     };
