@@ -1,9 +1,16 @@
-//! Several at once.
+//! Several at once: all of them in order, some of them, one after another, whichever is first.
+//!
+//! Nothing here cancels a task: [`task_group`](crate::task_group) is what does.
 
+mod as_completed;
+mod countdown;
 #[expect(clippy::module_inception, reason = "a room is named after its main noun")]
 mod gather;
+mod race;
 mod wait;
 
-pub(crate) use gather::join3;
+pub use as_completed::{AsCompleted, as_completed};
 pub use gather::{Gather, GatherAll, gather, gather_all};
-pub use wait::{AsCompleted, Either, ReturnWhen, as_completed, race, wait};
+pub(crate) use race::join3;
+pub use race::{Either, race};
+pub use wait::{ReturnWhen, wait};

@@ -5,6 +5,7 @@
 
 mod address;
 mod datagram;
+mod socket;
 mod stream;
 
 pub use address::{Addresses, ToAddresses, getaddrinfo};

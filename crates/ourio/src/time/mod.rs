@@ -1,7 +1,9 @@
-//! Waiting for a time.
+//! Time: waiting for one, for one turn, and for no longer than so long.
 
+mod clock;
 mod sleep;
+mod timeout;
 
-pub use sleep::{
-    Sleep, Timeout, TimeoutHandle, YieldNow, sleep, timeout, timeout_scope, wait_for, yield_now,
-};
+pub use clock::time;
+pub use sleep::{Sleep, YieldNow, sleep, yield_now};
+pub use timeout::{Timeout, TimeoutError, TimeoutHandle, timeout, timeout_scope, wait_for};

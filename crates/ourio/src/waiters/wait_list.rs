@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use crate::waiters::Waiter;
+use super::waiter::Waiter;
 
 /// A place in a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
