@@ -23,7 +23,7 @@ const EDGES: [(&str, &[&str]); 8] = [
 /// The only files that may contain `unsafe`.
 const UNSAFE_ROOMS: [&str; 16] = [
     "crates/engine/src/poll/epoll.rs",
-    "crates/engine/src/signal.rs",
+    "crates/engine/src/process/signal.rs",
     "crates/python/src/arrivals.rs",
     "crates/python/src/chunk.rs",
     "crates/python/src/context.rs",

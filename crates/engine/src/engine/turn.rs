@@ -9,10 +9,10 @@ use std::fmt;
 use std::io;
 use std::time::{Duration, Instant};
 
-use crate::clock::Time;
-use crate::engine::{Engine, Event};
+use super::engine::{Engine, Event};
 use crate::error::{Error, Result};
 use crate::poll::{EventBuffer, Origin, Waiter};
+use crate::time::Time;
 
 /// Turns in a row that may skip the poll.
 pub(crate) const SKIPS_MAX: u32 = 64;

@@ -10,9 +10,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::engine::{Events, Wait};
 use crate::error::Result;
 use crate::inbox::Remote;
-use crate::turn::{Events, Wait};
 
 /// For so long a thread stays awake at most: what sleeping and being woken may take.
 pub const AWAKE_MAX: Duration = Duration::from_micros(50);

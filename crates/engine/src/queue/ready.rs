@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use crate::schedule::Order;
+use super::schedule::Order;
 
 /// Entries that may run, in order of arrival, split into the current batch and what came after it.
 #[derive(Debug)]

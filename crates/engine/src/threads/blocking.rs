@@ -13,7 +13,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use crate::awake::{Luck, stay_awake_until};
+use super::awake::{Luck, stay_awake_until};
 use crate::error::{Error, Result};
 use crate::inbox::Remote;
 

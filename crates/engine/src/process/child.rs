@@ -11,9 +11,9 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, WaitOptions, pidfd_open, waitid, waitpid};
 
+use super::signal::SignalPipe;
 use crate::error::{Error, Misuse, Result};
 use crate::poll::{Interest, Purpose, Registry, Token};
-use crate::signal::SignalPipe;
 
 /// Names a watched child. Unique for the life of the engine, unlike the process identifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

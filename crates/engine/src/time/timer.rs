@@ -9,7 +9,7 @@
 
 use std::num::NonZeroU32;
 
-use crate::clock::Time;
+use super::clock::Time;
 
 /// Names a timer. It stays unique after the timer has gone, so cancelling twice is harmless.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -4,21 +4,21 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::os::fd::{AsRawFd, RawFd};
 
-use crate::child::{ChildId, Children, Exit, Reaping};
-use crate::clock::{Clock, Time};
-use crate::counters::{Counters, CountersPage};
+use super::turn::WaitKit;
 use crate::error::{Error, Result};
+use crate::gauge::Meter;
+use crate::gauge::Pulse;
+use crate::gauge::{Counters, CountersPage};
 use crate::inbox::{Arc, Inbox, Remote};
-use crate::meter::Meter;
 use crate::poll::{
     Backend, Bell, Epoll, Interest, IoEvent, Purpose, Registry, Scripted, Token, event_buffer,
 };
-use crate::pulse::Pulse;
-use crate::ready::{Place, ReadyQueue};
-use crate::schedule::{Divergence, Order, Schedule, Trace};
-use crate::signal::SignalPipe;
-use crate::timer::{TimerId, Timers};
-use crate::turn::WaitKit;
+use crate::process::SignalPipe;
+use crate::process::{ChildId, Children, Exit, Reaping};
+use crate::queue::{Divergence, Order, Schedule, Trace};
+use crate::queue::{Place, ReadyQueue};
+use crate::time::{Clock, Time};
+use crate::time::{TimerId, Timers};
 
 /// Something that happened outside, of which the host makes a payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,0 +1,7 @@
+//! Threads that make blocking calls for a loop, and staying awake for one another.
+
+mod awake;
+mod blocking;
+
+pub use awake::{AWAKE_MAX, Luck, stay_awake_until};
+pub use blocking::{BlockingPool, PoolLimits};
