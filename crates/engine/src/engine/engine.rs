@@ -1,24 +1,17 @@
-//! The engine's face: commands, queries, and what it is made of.
+//! The engine's face: commands, queries, and what it is made of. When what runs is the [turn](super::turn)'s matter.
 
 use std::fmt;
 use std::marker::PhantomData;
 use std::os::fd::{AsRawFd, RawFd};
 
-use super::turn::WaitKit;
+use super::wait::WaitKit;
 use crate::error::{Error, Result};
-use crate::gauge::Meter;
-use crate::gauge::Pulse;
-use crate::gauge::{Counters, CountersPage};
+use crate::gauge::{Counters, CountersPage, Meter, Pulse};
 use crate::inbox::{Arc, Inbox, Remote};
-use crate::poll::{
-    Backend, Bell, Epoll, Interest, IoEvent, Purpose, Registry, Scripted, Token, event_buffer,
-};
-use crate::process::SignalPipe;
-use crate::process::{ChildId, Children, Exit, Reaping};
-use crate::queue::{Divergence, Order, Schedule, Trace};
-use crate::queue::{Place, ReadyQueue};
-use crate::time::{Clock, Time};
-use crate::time::{TimerId, Timers};
+use crate::poll::{Backend, Bell, Interest, IoEvent, Purpose, Registry, Token, event_buffer};
+use crate::process::{ChildId, Children, Exit, Reaping, SignalPipe};
+use crate::queue::{Divergence, Order, Place, ReadyQueue, Schedule, Trace};
+use crate::time::{Clock, Time, TimerId, Timers};
 
 /// Something that happened outside, of which the host makes a payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,90 +37,49 @@ pub enum Event {
 ///
 /// An engine belongs to one thread at a time and is not `Send`. Other threads hold a [`Remote`].
 pub struct Engine<C> {
-    pub(crate) ready: ReadyQueue<C>,
-    pub(crate) timers: Timers<C>,
-    pub(crate) order: Order,
-    pub(crate) clock: Clock,
-    pub(crate) registry: Registry,
-    pub(crate) children: Children,
+    pub(super) ready: ReadyQueue<C>,
+    pub(super) timers: Timers<C>,
+    pub(super) order: Order,
+    pub(super) clock: Clock,
+    pub(super) registry: Registry,
+    pub(super) children: Children,
     /// Opened by the first use: most loops never see a signal.
-    pub(crate) signals: Option<SignalPipe>,
-    pub(crate) inbox: Arc<Inbox<C, Bell>>,
+    pub(super) signals: Option<SignalPipe>,
+    pub(super) inbox: Arc<Inbox<C, Bell>>,
     /// Swapped with the inbox's vector, so that neither is allocated anew. Empty between turns.
-    pub(crate) arrived: Vec<C>,
+    pub(super) arrived: Vec<C>,
     /// `None` while a wait is out.
-    pub(crate) kit: Option<WaitKit>,
-    pub(crate) counters: Counters,
+    pub(super) kit: Option<WaitKit>,
+    pub(super) counters: Counters,
     page: CountersPage,
-    pub(crate) pulse: Pulse,
-    pub(crate) meter: Meter,
+    pub(super) pulse: Pulse,
+    pub(super) meter: Meter,
     /// Turns since the last poll. At most `SKIPS_MAX`.
-    pub(crate) skips: u32,
-    pub(crate) polled_at: Time,
+    pub(super) skips: u32,
+    pub(super) polled_at: Time,
     /// The clock as the last turn that looked at it saw it.
-    pub(crate) turn_time: Time,
+    pub(super) turn_time: Time,
     /// Set if the next turn must ask the kernel even though entries are ready.
-    pub(crate) poll_next: bool,
+    pub(super) poll_next: bool,
     not_send: PhantomData<*const ()>,
 }
 
-/// Chooses an engine's clock, schedule and poller.
-#[derive(Debug, Default)]
-pub struct EngineBuilder {
-    clock: Clock,
-    schedule: Schedule,
-    script: Option<Scripted>,
-    reaping: Reaping,
-}
-
-impl EngineBuilder {
-    /// Reads this clock; the kernel's by default.
-    #[must_use]
-    pub fn clock(mut self, clock: Clock) -> Self {
-        self.clock = clock;
-        self
-    }
-
-    /// Orders each batch by this policy; FIFO by default.
-    #[must_use]
-    pub fn schedule(mut self, schedule: Schedule) -> Self {
-        self.schedule = schedule;
-        self
-    }
-
-    /// Polls a script instead of the kernel.
-    #[must_use]
-    pub fn scripted(mut self, script: Scripted) -> Self {
-        self.script = Some(script);
-        self
-    }
-
-    /// Reaps children on SIGCHLD even where the kernel has pidfds.
-    #[must_use]
-    pub fn without_pidfd(mut self) -> Self {
-        self.reaping = Reaping::Signal;
-        self
-    }
-
-    /// Makes the engine.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::System`] if the process or the system is out of descriptors or memory.
-    pub fn build<C: From<Event>>(self) -> Result<Engine<C>> {
-        let system = |operation| move |source| Error::System { operation, source };
-        let backend = match self.script {
-            Some(script) => Backend::Scripted(script),
-            None => Backend::Epoll(Epoll::new().map_err(system("epoll_create1"))?),
-        };
-        let bell = backend.bell().map_err(system("eventfd"))?;
+impl<C: From<Event>> Engine<C> {
+    /// An engine of these parts, with nothing to do.
+    pub(super) fn assemble(
+        clock: Clock,
+        schedule: Schedule,
+        reaping: Reaping,
+        backend: Backend,
+        bell: Bell,
+    ) -> Self {
         let mut engine = Engine {
             ready: ReadyQueue::default(),
             timers: Timers::default(),
-            order: Order::new(self.schedule),
-            clock: self.clock,
+            order: Order::new(schedule),
+            clock,
             registry: Registry::new(backend),
-            children: Children::new(self.reaping),
+            children: Children::new(reaping),
             signals: None,
             inbox: Arc::new(Inbox::new(bell)),
             arrived: Vec::new(),
@@ -143,25 +95,7 @@ impl EngineBuilder {
             not_send: PhantomData,
         };
         engine.kit = Some(engine.make_kit());
-        Ok(engine)
-    }
-}
-
-impl Engine<Event> {
-    /// Chooses what an engine is made of.
-    pub fn builder() -> EngineBuilder {
-        EngineBuilder::default()
-    }
-}
-
-impl<C: From<Event>> Engine<C> {
-    /// An engine on the kernel's clock and epoll, in asyncio's order.
-    ///
-    /// # Errors
-    ///
-    /// As [`EngineBuilder::build`].
-    pub fn new() -> Result<Self> {
-        EngineBuilder::default().build()
+        engine
     }
 
     /// Appends an entry to the ready queue; it runs in the next turn.
@@ -438,11 +372,11 @@ impl<C: From<Event>> Engine<C> {
         Ok(())
     }
 
-    pub(crate) fn publish_counters(&self) {
+    pub(super) fn publish_counters(&self) {
         self.page.publish(&self.counters());
     }
 
-    pub(crate) fn take_kit(&mut self) -> WaitKit {
+    pub(super) fn take_kit(&mut self) -> WaitKit {
         // A host that dropped its `Events` has lost them; the level brings them back.
         self.kit.take().unwrap_or_else(|| self.make_kit())
     }

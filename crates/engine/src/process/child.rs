@@ -41,7 +41,8 @@ pub(crate) enum Reaping {
 /// The children that one engine watches.
 #[derive(Debug, Default)]
 pub(crate) struct Children {
-    watched: BTreeMap<ChildId, Child>,
+    /// Those that have not been seen to end.
+    living: BTreeMap<ChildId, Child>,
     reaping: Reaping,
     next_id: u64,
 }
@@ -55,7 +56,7 @@ struct Child {
 
 impl Children {
     pub(crate) fn new(reaping: Reaping) -> Self {
-        Self { watched: BTreeMap::new(), reaping, next_id: 0 }
+        Self { living: BTreeMap::new(), reaping, next_id: 0 }
     }
 
     /// Watches a child of this process.
@@ -82,13 +83,13 @@ impl Children {
         };
         let id = ChildId(self.next_id);
         self.next_id += 1;
-        self.watched.insert(id, Child { pid, pidfd });
+        self.living.insert(id, Child { pid, pidfd });
         Ok(id)
     }
 
     /// Stops watching; the child is not reaped.
     pub(crate) fn unwatch(&mut self, id: ChildId, registry: &mut Registry) -> bool {
-        let Some(child) = self.watched.remove(&id) else { return false };
+        let Some(child) = self.living.remove(&id) else { return false };
         if let Some((token, _fd)) = &child.pidfd {
             registry.unwatch(*token);
         }
@@ -98,9 +99,9 @@ impl Children {
     /// Reaps the child whose pidfd is readable.
     pub(crate) fn reap_by_token(&mut self, token: Token, registry: &mut Registry) -> Option<(ChildId, Exit)> {
         let (&id, child) = self
-            .watched
+            .living
             .iter()
-            .find(|(_, child)| child.pidfd.as_ref().is_some_and(|(watched, _)| *watched == token))?;
+            .find(|(_, child)| child.pidfd.as_ref().is_some_and(|(own, _)| *own == token))?;
         let exit = child.try_reap()?;
         self.unwatch(id, registry);
         Some((id, exit))
@@ -109,13 +110,13 @@ impl Children {
     /// Reaps what has exited among the children without a pidfd.
     pub(crate) fn reap_by_signal(&mut self) -> Vec<(ChildId, Exit)> {
         let exited: Vec<_> = self
-            .watched
+            .living
             .iter()
             .filter(|(_, child)| child.pidfd.is_none())
             .filter_map(|(&id, child)| child.try_reap().map(|exit| (id, exit)))
             .collect();
         for (id, _) in &exited {
-            self.watched.remove(id);
+            self.living.remove(id);
         }
         exited
     }
