@@ -93,11 +93,11 @@ impl Driver {
             let entry = scheduler.engine.borrow_mut().next();
             match entry {
                 None => return Ok(done),
-                Some(Entry::Task(id)) => done |= self.step(id, main),
-                Some(Entry::Due(id)) => done |= self.step_unless_queued(id, main),
+                Some(Entry::Task(id)) => done |= self.step(scheduler, id, main),
+                Some(Entry::Due(id)) => done |= self.step_unless_queued(scheduler, id, main),
                 Some(Entry::Woken(waker)) => {
                     waker.arrived();
-                    done |= self.step_unless_queued(waker.id(), main);
+                    done |= self.step_unless_queued(scheduler, waker.id(), main);
                 }
                 Some(Entry::Cancel(asked)) => {
                     scheduler.cancel(asked.0, asked.1);
@@ -113,7 +113,7 @@ impl Driver {
                 }
                 Some(Entry::Io(event)) => {
                     for id in self.reactor.descriptors.deliver(event).into_iter().flatten() {
-                        done |= self.step_unless_queued(id, main);
+                        done |= self.step_unless_queued(scheduler, id, main);
                     }
                 }
                 Some(Entry::Signal(number)) => self.reactor.signals.deliver(number),
@@ -127,14 +127,20 @@ impl Driver {
     }
 
     /// Drives a task that has not been put into the queue since: it would run twice.
-    fn step_unless_queued(&self, id: TaskId, main: &mut Option<&mut dyn Main>) -> bool {
-        let queued = self.scheduler.table.look(id, |slot| slot.queued);
-        queued == Some(false) && self.step(id, main)
+    fn step_unless_queued(
+        &self,
+        scheduler: &Scheduler,
+        id: TaskId,
+        main: &mut Option<&mut dyn Main>,
+    ) -> bool {
+        let queued = scheduler.table.look(id, |slot| slot.queued);
+        queued == Some(false) && self.step(scheduler, id, main)
     }
 
     /// Drives a task one step; whether it was the main future, which is done.
-    fn step(&self, id: TaskId, main: &mut Option<&mut dyn Main>) -> bool {
-        let scheduler = &*self.scheduler;
+    ///
+    /// The scheduler is handed on, as it is what every line needs: it is found once a turn, not at each.
+    fn step(&self, scheduler: &Scheduler, id: TaskId, main: &mut Option<&mut dyn Main>) -> bool {
         let taken = scheduler.table.look(id, |slot| {
             slot.queued = false;
             if slot.state.is_done() {
@@ -145,15 +151,18 @@ impl Driver {
             Some(taken)
         });
         let Some((body, waker, context, cancelling)) = taken.flatten() else { return false };
-        let Some(mut body) = body else { return self.step_main(id, waker, context, cancelling, main) };
+        let Some(mut body) = body else {
+            return self.step_main(scheduler, id, waker, context, cancelling, main);
+        };
         if cancelling {
             context::contain_in(context, || drop(body));
             scheduler.finish_cancelled(id, Some(waker));
             return false;
         }
-        let (polled, context) = self.poll(id, &waker, context, |context| body.as_mut().drive(context));
+        let (polled, context) =
+            self.poll(scheduler, id, &waker, context, |context| body.as_mut().drive(context));
         match polled {
-            Ok(Poll::Pending) => self.suspend(id, Some(body), waker, context),
+            Ok(Poll::Pending) => suspend(scheduler, id, Some(body), waker, context),
             Ok(Poll::Ready(())) => {
                 scheduler.finish(id, TaskState::Finished, Some((body, context)), None, Some(waker));
             }
@@ -167,6 +176,7 @@ impl Driver {
 
     fn step_main(
         &self,
+        scheduler: &Scheduler,
         id: TaskId,
         waker: Waker,
         context: context::Context,
@@ -175,23 +185,17 @@ impl Driver {
     ) -> bool {
         let Some(main) = main else {
             // A future that was stopped: it is not run any more.
-            self.suspend(id, None, waker, context);
+            suspend(scheduler, id, None, waker, context);
             return false;
         };
         if cancelling {
-            main.fail(TaskError::Cancelled(self.scheduler.cancellation(id)));
+            main.fail(TaskError::Cancelled(scheduler.cancellation(id)));
             return true;
         }
-        let (polled, context) =
-            self.poll(
-                id,
-                &waker,
-                context,
-                |context| {
-                    if main.drive(context) { Poll::Ready(()) } else { Poll::Pending }
-                },
-            );
-        self.suspend(id, None, waker, context);
+        let (polled, context) = self.poll(scheduler, id, &waker, context, |context| {
+            if main.drive(context) { Poll::Ready(()) } else { Poll::Pending }
+        });
+        suspend(scheduler, id, None, waker, context);
         let done = match polled {
             Ok(polled) => polled.is_ready(),
             Err(error) => {
@@ -201,7 +205,7 @@ impl Driver {
         };
         if done {
             // Another entry of this batch may name it: it is not polled again.
-            self.scheduler.table.look(id, |slot| slot.state = TaskState::Finished);
+            scheduler.table.look(id, |slot| slot.state = TaskState::Finished);
         }
         done
     }
@@ -209,38 +213,21 @@ impl Driver {
     /// Polls in a task's name and context; a panic is an error of the task.
     fn poll(
         &self,
+        scheduler: &Scheduler,
         id: TaskId,
         waker: &Waker,
         context: context::Context,
         drive: impl FnOnce(&mut Context<'_>) -> Poll<()>,
     ) -> (Result<Poll<()>, TaskError>, context::Context) {
-        let current = &self.scheduler.current;
+        let current = &scheduler.current;
         let before = current.enter(id, waker);
         let outer = context::enter(context);
         let begun = self.timing.begin();
         let polled = catch_unwind(AssertUnwindSafe(|| drive(&mut Context::from_waker(waker))));
         let context = context::enter(outer);
         current.leave(before);
-        self.timing.end(&self.scheduler, id, begun);
+        self.timing.end(scheduler, id, begun);
         (polled.map_err(|payload| TaskError::panicked(&*payload)), context)
-    }
-
-    /// Puts a task back that waits.
-    #[inline]
-    fn suspend(&self, id: TaskId, body: Option<Pin<Box<dyn Body>>>, waker: Waker, context: context::Context) {
-        let (noted, again) = self.scheduler.current.take();
-        self.scheduler.table.look(id, |slot| {
-            slot.body = body;
-            slot.waker = Some(waker);
-            slot.context = context;
-            slot.state = TaskState::Suspended;
-            slot.waits = if again { Waits::Turn } else { noted };
-            // One that has cancelled itself may have nobody left to wake it.
-            if (again || slot.cancelling) && !slot.queued {
-                slot.queued = true;
-                self.scheduler.engine.borrow_mut().schedule(Entry::Task(id));
-            }
-        });
     }
 
     /// Drops everything, tasks first: their destructors may still look at the loop.
@@ -256,4 +243,28 @@ impl Driver {
         let pool = self.reactor.jobs.take_pool();
         drop(pool);
     }
+}
+
+/// Puts a task back that waits.
+#[inline]
+fn suspend(
+    scheduler: &Scheduler,
+    id: TaskId,
+    body: Option<Pin<Box<dyn Body>>>,
+    waker: Waker,
+    context: context::Context,
+) {
+    let (noted, again) = scheduler.current.take();
+    scheduler.table.look(id, |slot| {
+        slot.body = body;
+        slot.waker = Some(waker);
+        slot.context = context;
+        slot.state = TaskState::Suspended;
+        slot.waits = if again { Waits::Turn } else { noted };
+        // One that has cancelled itself may have nobody left to wake it.
+        if (again || slot.cancelling) && !slot.queued {
+            slot.queued = true;
+            scheduler.engine.borrow_mut().schedule(Entry::Task(id));
+        }
+    });
 }

@@ -44,14 +44,20 @@ impl Timing {
     }
 
     /// A step begins.
+    #[inline]
     pub(crate) fn begin(&self) -> Option<(Duration, Instant)> {
         self.limit.get().map(|limit| (limit, Instant::now()))
     }
 
     /// It has ended.
+    #[inline]
     pub(crate) fn end(&self, scheduler: &Scheduler, id: TaskId, begun: Option<(Duration, Instant)>) {
-        let Some((limit, began)) = begun else { return };
-        let took = began.elapsed();
+        if let Some((limit, began)) = begun {
+            self.judge(scheduler, id, limit, began.elapsed());
+        }
+    }
+
+    fn judge(&self, scheduler: &Scheduler, id: TaskId, limit: Duration, took: Duration) {
         if took < limit {
             return;
         }

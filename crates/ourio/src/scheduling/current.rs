@@ -26,11 +26,13 @@ pub(crate) struct Polled {
 
 impl Current {
     /// A task is polled from here on; gives the one that was before.
+    #[inline]
     pub(crate) fn enter(&self, id: TaskId, waker: &Waker) -> Option<Polled> {
         self.task.replace(Some(Polled { id, data: waker.data(), vtable: waker.vtable() }))
     }
 
     /// It is polled no more.
+    #[inline]
     pub(crate) fn leave(&self, before: Option<Polled>) {
         self.task.set(before);
     }
@@ -63,6 +65,7 @@ impl Current {
     }
 
     /// The task that runs has another turn, after all that is ready.
+    #[inline]
     pub(crate) fn run_again(&self) {
         self.again.set(true);
     }

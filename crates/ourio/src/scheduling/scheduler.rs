@@ -15,7 +15,7 @@ use super::callbacks::{Callback, Callbacks};
 use super::current::Current;
 use crate::context;
 use crate::outcome::{Cancelled, TaskError, contain};
-use crate::table::{Body, CallId, Door, Entry, Fate, TaskId, TaskState, TaskTable};
+use crate::table::{Body, CallId, Door, Entry, TaskId, TaskState, TaskTable};
 
 /// The tasks and callbacks of one loop, and the engine that they stand in.
 pub(crate) struct Scheduler {
@@ -74,7 +74,7 @@ impl Scheduler {
 
     /// Gives that place free, whatever it holds.
     pub(crate) fn remove_main(&self, id: TaskId) {
-        let gone = self.table.look_and_take(id, |_| ((), Fate::Gone));
+        let gone = self.table.take_if(id, |_| true);
         drop(gone);
     }
 
@@ -129,25 +129,24 @@ impl Scheduler {
     ) {
         drop(self.current.take());
         let (mut body, context) = returned.unzip();
-        let ended = self.table.look_and_take(id, |slot| {
-            slot.state = state;
-            let joiner = slot.joiner.take();
-            let waker = waker.or_else(|| slot.waker.take());
-            let task_waker = slot.task_waker.take();
-            let (foreign, callbacks) = match &mut slot.rare {
-                None => (None, Vec::new()),
-                Some(rare) => (rare.joiner.take(), std::mem::take(&mut rare.callbacks)),
-            };
-            let fate = if slot.held { Fate::Stays } else { Fate::Gone };
-            if slot.held {
-                if let Some(error) = error {
-                    slot.rare().error = Some(error);
-                }
-                slot.body = body.take();
+        let Some(mut slot) = self.table.slot(id) else { return };
+        slot.state = state;
+        let joiner = slot.joiner.take();
+        let waker = waker.or_else(|| slot.waker.take());
+        let task_waker = slot.task_waker.take();
+        let (foreign, callbacks) = match &mut slot.rare {
+            None => (None, Vec::new()),
+            Some(rare) => (rare.joiner.take(), std::mem::take(&mut rare.callbacks)),
+        };
+        let held = slot.held;
+        if held {
+            if let Some(error) = error {
+                slot.rare().error = Some(error);
             }
-            ((joiner, waker, task_waker, foreign, callbacks), fate)
-        });
-        let Some(((joiner, waker, task_waker, foreign, callbacks), removed)) = ended else { return };
+            slot.body = body.take();
+        }
+        drop(slot);
+        let removed = if held { None } else { self.table.take_if(id, |_| true) };
         // Outside of the look: all that follows may run anybody's code.
         if let (Some(waker), Some(task_waker)) = (waker, task_waker) {
             self.table.keep_waker(waker, task_waker);
@@ -169,11 +168,11 @@ impl Scheduler {
 
     /// Nobody holds a task's handle any more.
     pub(crate) fn let_go(&self, id: TaskId) {
-        let looked = self.table.look_and_take(id, |slot| {
+        let over = self.table.take_if(id, |slot| {
             slot.held = false;
-            ((), if slot.state.is_done() { Fate::Gone } else { Fate::Stays })
+            slot.state.is_done()
         });
-        if let Some(((), Some(slot))) = looked {
+        if let Some(slot) = over {
             contain(|| drop(slot));
         }
     }

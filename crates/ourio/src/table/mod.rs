@@ -21,5 +21,5 @@ pub(crate) use entry::{CallId, Door, Entry, RemoteCall, TaskWaker};
 pub(crate) use slot::Slot;
 pub use state::TaskState;
 pub(crate) use task_id::TaskId;
-pub(crate) use task_table::{Fate, TaskTable};
+pub(crate) use task_table::TaskTable;
 pub(crate) use waits::{WaitPoint, Waits};

@@ -1,6 +1,6 @@
 //! The table itself: slots by place, and the wakers of tasks that are over, kept for those to come.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 use std::num::NonZeroU32;
 use std::panic::Location;
 use std::pin::Pin;
@@ -72,17 +72,24 @@ impl TaskTable {
         slots.get_mut(id.place as usize).filter(|slot| slot.serial == id.serial).map(look)
     }
 
-    /// Looks at a task, and takes its slot out if the look says so: dropping it may run the program's code.
-    pub(crate) fn look_and_take<T>(
-        &self,
-        id: TaskId,
-        look: impl FnOnce(&mut Slot) -> (T, Fate),
-    ) -> Option<(T, Option<Slot>)> {
+    /// The slot of a task that is not gone, for more than a look: what is taken out of it then stays in registers. Nobody's
+    /// code must run while it is held.
+    #[inline]
+    pub(crate) fn slot(&self, id: TaskId) -> Option<RefMut<'_, Slot>> {
+        let slots = self.slots.borrow_mut();
+        RefMut::filter_map(slots, |slots| {
+            slots.get_mut(id.place as usize).filter(|slot| slot.serial == id.serial)
+        })
+        .ok()
+    }
+
+    /// Takes a task's slot out if a look at it says so, for its place to be another's. Dropping it may run the program's
+    /// code.
+    #[inline]
+    pub(crate) fn take_if(&self, id: TaskId, look: impl FnOnce(&mut Slot) -> bool) -> Option<Slot> {
         let mut slots = self.slots.borrow_mut();
         let slot = slots.get_mut(id.place as usize).filter(|slot| slot.serial == id.serial)?;
-        let (looked, fate) = look(slot);
-        let taken = (fate == Fate::Gone).then(|| slots.remove(id.place as usize));
-        Some((looked, taken))
+        look(slot).then(|| slots.remove(id.place as usize))
     }
 
     /// The tasks that are not done, by place.
@@ -145,13 +152,6 @@ impl TaskTable {
         let task_waker = Arc::new(TaskWaker::new(id, Arc::clone(door)));
         (Waker::from(Arc::clone(&task_waker)), task_waker)
     }
-}
-
-/// What becomes of a slot that was looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fate {
-    Stays,
-    Gone,
 }
 
 fn task_id(place: usize, slot: &Slot) -> TaskId {
