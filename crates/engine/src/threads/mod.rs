@@ -1,4 +1,6 @@
 //! Threads that make blocking calls for a loop, and staying awake for one another.
+//!
+//! They reach an engine as any other thread does, by its inbox; the engine knows nothing of them.
 
 mod awake;
 mod blocking;

@@ -58,7 +58,7 @@ impl LoopBuilder {
         let engine: Engine<Entry> = Engine::builder().clock(clock).schedule(self.schedule).build()?;
         let driver = Driver::new(engine);
         driver.timing.limit.set(self.slow_after.or(self.debug.then_some(SLOW_AFTER)));
-        driver.look_out.on_deadlock.set(self.on_deadlock);
+        driver.deadlocks.on_deadlock.set(self.on_deadlock);
         if let Some(threads) = self.threads {
             driver.reactor.jobs.limit(PoolLimits { threads, ..PoolLimits::default() });
         }

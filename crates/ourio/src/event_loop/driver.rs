@@ -13,7 +13,7 @@ use ourio_engine::{Engine, Patience};
 
 use crate::context;
 use crate::error::{Error, Result};
-use crate::insight::{Deadlock, LookOut, Timing};
+use crate::insight::{Deadlock, DeadlockDetector, Timing};
 use crate::outcome::{TaskError, contain};
 use crate::reactor::Reactor;
 use crate::scheduling::Scheduler;
@@ -33,7 +33,7 @@ pub(super) struct Driver {
     pub(super) reactor: Rc<Reactor>,
     pub(super) stopping: Cell<bool>,
     pub(super) timing: Timing,
-    pub(super) look_out: LookOut,
+    pub(super) deadlocks: DeadlockDetector,
 }
 
 impl Driver {
@@ -44,7 +44,7 @@ impl Driver {
             scheduler,
             stopping: Cell::new(false),
             timing: Timing::default(),
-            look_out: LookOut::default(),
+            deadlocks: DeadlockDetector::default(),
         }
     }
 
@@ -123,7 +123,7 @@ impl Driver {
     }
 
     fn is_stuck(&self) -> bool {
-        self.look_out.is_stuck(&self.scheduler, || self.reactor.is_awaited())
+        self.deadlocks.is_stuck(&self.scheduler, || self.reactor.is_awaited())
     }
 
     /// Drives a task that has not been put into the queue since: it would run twice.

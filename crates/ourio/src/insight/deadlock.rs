@@ -34,15 +34,15 @@ impl fmt::Display for Deadlock {
     }
 }
 
-/// A loop's look-out for its deadlock: before each sleep that nothing would end.
+/// Finds that a loop is in one: asked before each sleep that nothing would end.
 #[derive(Default)]
-pub(crate) struct LookOut {
+pub(crate) struct DeadlockDetector {
     pub(crate) on_deadlock: Cell<OnDeadlock>,
     /// A task that could be woken from outside when it was last looked for.
     reachable: Cell<Option<TaskId>>,
 }
 
-impl LookOut {
+impl DeadlockDetector {
     /// Whether nothing can ever happen again, although somebody waits; but for what has arrived meanwhile.
     ///
     /// Whether anything may come from outside the caller says: descriptors, signals, processes, blocking calls.

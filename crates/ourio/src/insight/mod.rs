@@ -8,7 +8,7 @@ mod slow_poll;
 mod task_info;
 mod tree;
 
-pub(crate) use deadlock::LookOut;
+pub(crate) use deadlock::DeadlockDetector;
 pub use deadlock::{Deadlock, OnDeadlock};
 pub use slow_poll::SlowPoll;
 pub(crate) use slow_poll::Timing;

@@ -1,4 +1,6 @@
 //! Time: waiting for one, for one turn, and for no longer than so long.
+//!
+//! The clock and the timers are the engine's; what is given here takes its timer back when it is dropped.
 
 mod clock;
 mod sleep;
