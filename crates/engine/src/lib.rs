@@ -46,36 +46,22 @@
 //!
 //! It performs no reads or writes on the host's descriptors, runs no payload, and knows no priorities.
 
-mod awake;
-mod blocking;
-mod child;
-mod clock;
-mod counters;
 mod engine;
 mod error;
+mod gauge;
 mod inbox;
-mod meter;
 mod poll;
-mod pulse;
-mod ready;
-mod schedule;
-mod signal;
-mod timer;
-mod turn;
+mod process;
+mod queue;
+mod threads;
+mod time;
 
-pub use awake::{AWAKE_MAX, Luck, stay_awake_until};
-pub use blocking::{BlockingPool, PoolLimits};
-pub use child::{ChildId, Exit};
-pub use clock::{Clock, SimulatedClock, Time};
-pub use counters::{Counters, CountersPage};
-pub use engine::{Engine, EngineBuilder, Event};
+pub use engine::{Engine, EngineBuilder, Event, Events, Patience, Wait};
 pub use error::{Error, Misuse, Result};
+pub use gauge::{Beat, Counters, CountersPage, Distribution, Histogram, Meter, Pulse};
 pub use inbox::{Closed, Remote};
-pub use meter::{Distribution, Histogram, Meter};
 pub use poll::{Epoll, Interest, IoEvent, Readiness, ScriptHandle, Scripted, Token};
-pub use pulse::{Beat, Pulse};
-pub use ready::{Place, ReadyQueue};
-pub use schedule::{Divergence, Schedule, Trace, TraceParseError};
-pub use signal::{SignalPipe, SignalWriter};
-pub use timer::{TimerId, Timers};
-pub use turn::{Events, Patience, Wait};
+pub use process::{ChildId, Exit, SignalPipe, SignalWriter};
+pub use queue::{Divergence, Place, ReadyQueue, Schedule, Trace, TraceParseError};
+pub use threads::{AWAKE_MAX, BlockingPool, Luck, PoolLimits, stay_awake_until};
+pub use time::{Clock, SimulatedClock, Time, TimerId, Timers};

@@ -87,16 +87,32 @@ pub(crate) fn check(
         return Err(Refusal::Origin);
     }
     let bearer = text(AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
-    let cookie = text(COOKIE)
-        .and_then(|cookies| cookies.split(';').find_map(|cookie| cookie.trim().strip_prefix("ourio_token=")));
+    let cookie = text(COOKIE).and_then(|cookies| {
+        cookies.split(';').find_map(|cookie| cookie.trim().strip_prefix(COOKIE_NAME)?.strip_prefix('='))
+    });
     let given = [bearer, cookie, query.and_then(token_in)];
     let right = given.into_iter().flatten().any(|given| is_equal(given.as_bytes(), token.as_bytes()));
     if right { Ok(()) } else { Err(Refusal::Token) }
 }
 
+/// The query's argument with the token.
+const ARGUMENT_NAME: &str = "token";
+/// The cookie with the token.
+const COOKIE_NAME: &str = "ourio_token";
+
+/// The address that opens a server, token included.
+pub(crate) fn url(address: SocketAddr, token: &str) -> String {
+    format!("http://{address}/?{ARGUMENT_NAME}={token}")
+}
+
+/// The cookie in which a browser that was let in keeps the token.
+pub(crate) fn cookie(token: &str) -> String {
+    format!("{COOKIE_NAME}={token}; HttpOnly; SameSite=Strict; Path=/")
+}
+
 /// The token in a query.
 pub(crate) fn token_in(query: &str) -> Option<&str> {
-    query.split('&').find_map(|pair| pair.strip_prefix("token="))
+    query.split('&').find_map(|pair| pair.strip_prefix(ARGUMENT_NAME)?.strip_prefix('='))
 }
 
 /// Whether a request was addressed to where we listen: by the address, or by `localhost` if nobody else hears us. If we

@@ -34,12 +34,12 @@ pub struct Board {
 struct Shared {
     state: Mutex<State>,
     bell: PipeReader,
-    rope: PipeWriter,
+    bell_writer: PipeWriter,
 }
 
 #[derive(Default)]
 struct State {
-    loops: Vec<Watched>,
+    loops: Vec<LoopEntry>,
     notes: VecDeque<Note>,
     /// How many notes there have been.
     noted: u64,
@@ -49,7 +49,8 @@ struct State {
     is_closed: bool,
 }
 
-struct Watched {
+/// A loop on the board.
+struct LoopEntry {
     view: LoopView,
     last: Reading,
     /// When the beat that goes on was first seen.
@@ -113,8 +114,8 @@ impl Board {
     ///
     /// The system's, if the process is out of descriptors.
     pub fn new() -> io::Result<Self> {
-        let (bell, rope) = io::pipe()?;
-        Ok(Self { shared: Arc::new(Shared { state: Mutex::default(), bell, rope }) })
+        let (bell, bell_writer) = io::pipe()?;
+        Ok(Self { shared: Arc::new(Shared { state: Mutex::default(), bell, bell_writer }) })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -124,17 +125,17 @@ impl Board {
     /// Hangs a loop's pages on the board.
     pub fn add(&self, view: LoopView) {
         let last = view.read();
-        let watched =
-            Watched { view, last, beat_since: Instant::now(), samples: VecDeque::new(), is_gone: false };
+        let entry =
+            LoopEntry { view, last, beat_since: Instant::now(), samples: VecDeque::new(), is_gone: false };
         let mut state = self.lock();
-        state.loops.retain(|watched| !watched.is_gone);
-        state.loops.push(watched);
+        state.loops.retain(|entry| !entry.is_gone);
+        state.loops.push(entry);
     }
 
     /// A loop is closed; it is shown until another comes.
     pub fn remove(&self, name: &str) {
-        for watched in self.lock().loops.iter_mut().filter(|watched| watched.view.name == name) {
-            watched.is_gone = true;
+        for entry in self.lock().loops.iter_mut().filter(|entry| entry.view.name == name) {
+            entry.is_gone = true;
         }
     }
 
@@ -210,29 +211,29 @@ impl Board {
 
     fn ring(&self) {
         // At most one byte per reading lies there. A reader that is gone is nobody's loss.
-        drop((&self.shared.rope).write(&[1]));
+        drop((&self.shared.bell_writer).write(&[1]));
     }
 
     /// Takes a sample of every loop, if a second has passed, and sees which are stuck.
     pub(crate) fn look(&self, is_sample: bool) {
         let mut state = self.lock();
-        for watched in state.loops.iter_mut().filter(|watched| !watched.is_gone) {
-            let beat = watched.view.pulse.beat();
+        for entry in state.loops.iter_mut().filter(|entry| !entry.is_gone) {
+            let beat = entry.view.pulse.beat();
             if is_sample {
-                let reading = watched.view.read();
-                let blocked = watched.blocked();
-                let figures = Figures::between(&watched.last, &reading, blocked);
-                watched.samples.push_back(figures);
-                if watched.samples.len() > SAMPLES_MAX {
-                    watched.samples.pop_front();
+                let reading = entry.view.read();
+                let blocked = entry.blocked();
+                let figures = Figures::between(&entry.last, &reading, blocked);
+                entry.samples.push_back(figures);
+                if entry.samples.len() > SAMPLES_MAX {
+                    entry.samples.pop_front();
                 }
-                if beat != watched.last.beat || beat.is_resting() {
-                    watched.beat_since = Instant::now();
+                if beat != entry.last.beat || beat.is_resting() {
+                    entry.beat_since = Instant::now();
                 }
-                watched.last = reading;
-            } else if beat != watched.last.beat || beat.is_resting() {
-                watched.beat_since = Instant::now();
-                watched.last.beat = beat;
+                entry.last = reading;
+            } else if beat != entry.last.beat || beat.is_resting() {
+                entry.beat_since = Instant::now();
+                entry.last.beat = beat;
             }
         }
     }
@@ -240,21 +241,21 @@ impl Board {
     /// All loops, with their pages' readers and whether they are stuck.
     pub(crate) fn views(&self) -> Vec<(LoopView, Option<Duration>)> {
         let state = self.lock();
-        let living = state.loops.iter().filter(|watched| !watched.is_gone);
-        living.map(|watched| (watched.view.clone(), watched.blocked())).collect()
+        let living = state.loops.iter().filter(|entry| !entry.is_gone);
+        living.map(|entry| (entry.view.clone(), entry.blocked())).collect()
     }
 
     /// All loops as they are shown.
     pub(crate) fn states(&self) -> Vec<LoopState> {
         let state = self.lock();
-        let shown = |watched: &Watched| LoopState {
-            name: watched.view.name.clone(),
-            thread: watched.view.pulse.thread(),
-            blocked: watched.blocked().map(|blocked| blocked.as_secs_f64()),
-            resting: watched.view.pulse.beat().is_resting(),
-            now: watched.samples.back().cloned().unwrap_or_default(),
-            samples: watched.samples.iter().cloned().collect(),
-            connections: connections(&watched.view.traffic),
+        let shown = |entry: &LoopEntry| LoopState {
+            name: entry.view.name.clone(),
+            thread: entry.view.pulse.thread(),
+            blocked: entry.blocked().map(|blocked| blocked.as_secs_f64()),
+            resting: entry.view.pulse.beat().is_resting(),
+            now: entry.samples.back().cloned().unwrap_or_default(),
+            samples: entry.samples.iter().cloned().collect(),
+            connections: connections(&entry.view.traffic),
         };
         state.loops.iter().map(shown).collect()
     }
@@ -263,7 +264,7 @@ impl Board {
 /// From then on a turn that goes on is called blocked.
 const BLOCKED: Duration = Duration::from_millis(100);
 
-impl Watched {
+impl LoopEntry {
     fn blocked(&self) -> Option<Duration> {
         let beat = self.view.pulse.beat();
         let goes_on = !self.is_gone && !beat.is_resting() && beat == self.last.beat;

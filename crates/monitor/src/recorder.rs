@@ -109,7 +109,8 @@ pub struct Recorder {
     /// How many records there have been.
     written: u64,
     names: Vec<(Activity, String)>,
-    known: HashMap<(Activity, String), u32>,
+    /// By which each of the names is found again.
+    numbers: HashMap<(Activity, String), u32>,
     subjects: u32,
 }
 
@@ -122,7 +123,7 @@ impl Recorder {
             capacity,
             written: 0,
             names: Vec::new(),
-            known: HashMap::new(),
+            numbers: HashMap::new(),
             subjects: 0,
         };
         // Number 0 is what a name becomes when there are too many.
@@ -132,7 +133,7 @@ impl Recorder {
 
     /// The number of a name, which stays the same.
     pub fn name(&mut self, activity: Activity, text: &str) -> Name {
-        if let Some(number) = self.known.get(&(activity, text.to_owned())) {
+        if let Some(number) = self.numbers.get(&(activity, text.to_owned())) {
             return Name(*number);
         }
         if self.names.len() >= NAMES_MAX {
@@ -140,7 +141,7 @@ impl Recorder {
         }
         let number = u32::try_from(self.names.len()).unwrap_or(0);
         self.names.push((activity, text.to_owned()));
-        self.known.insert((activity, text.to_owned()), number);
+        self.numbers.insert((activity, text.to_owned()), number);
         Name(number)
     }
 

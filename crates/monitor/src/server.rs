@@ -57,7 +57,7 @@ pub struct Identity {
 /// A server that runs until it is stopped or dropped.
 pub struct Server {
     /// Its end is the sign to stop.
-    leash: Option<StdUnixStream>,
+    shutdown_sender: Option<StdUnixStream>,
     thread: Option<JoinHandle<()>>,
     path: PathBuf,
     /// Where a browser finds it, with the token; `None` if it does not listen there.
@@ -82,14 +82,20 @@ impl Server {
         let path = access::socket_of(std::process::id());
         let local = access::listen(&path)?;
         let door = http.map(Door::open).transpose()?;
-        let url = door.as_ref().map(|door| format!("http://{}/?token={}", door.address, door.token));
-        let (leash, held) = StdUnixStream::pair()?;
+        let url = door.as_ref().map(|door| access::url(door.address, &door.token));
+        let (shutdown_sender, shutdown) = StdUnixStream::pair()?;
         let site = Site { board, identity, began: Instant::now() };
         let thread = thread::Builder::new().name("ourio-monitor".to_owned()).spawn(move || {
             // What it cannot do, such as make a poller, ends the monitor and nothing else: whoever asks finds nobody.
-            drop(ourio::run(serve(site, local, door, held)));
+            drop(ourio::run(serve(site, local, door, shutdown)));
         })?;
-        Ok(Self { leash: Some(leash), thread: Some(thread), path, url, process: std::process::id() })
+        Ok(Self {
+            shutdown_sender: Some(shutdown_sender),
+            thread: Some(thread),
+            path,
+            url,
+            process: std::process::id(),
+        })
     }
 
     /// Where a browser finds the dashboard, with the token.
@@ -108,7 +114,7 @@ impl Server {
             // A forked process has neither the thread nor the right to the socket.
             return;
         }
-        drop(self.leash.take());
+        drop(self.shutdown_sender.take());
         if let Some(thread) = self.thread.take() {
             // It panics for nothing that it could say.
             drop(thread.join());
@@ -153,12 +159,12 @@ enum Visitor {
     Remote { address: SocketAddr, token: Rc<str> },
 }
 
-async fn serve(site: Site, local: StdUnixListener, door: Option<Door>, held: StdUnixStream) {
+async fn serve(site: Site, local: StdUnixListener, door: Option<Door>, shutdown: StdUnixStream) {
     let site = Rc::new(site);
-    if held.set_nonblocking(true).is_err() {
+    if shutdown.set_nonblocking(true).is_err() {
         return;
     }
-    let Ok(held) = UnixStream::try_from(held) else { return };
+    let Ok(shutdown) = UnixStream::try_from(shutdown) else { return };
     spawn(serve_local(Rc::clone(&site), local)).detach();
     if let Some(door) = door {
         spawn(serve_browsers(Rc::clone(&site), door)).detach();
@@ -170,7 +176,7 @@ async fn serve(site: Site, local: StdUnixListener, door: Option<Door>, held: Std
             sampled = Instant::now();
         }
         site.board.look(is_sample);
-        if let Either::Second(_ended) = race(sleep(LOOK), held.read(&mut [0])).await {
+        if let Either::Second(_ended) = race(sleep(LOOK), shutdown.read(&mut [0])).await {
             return;
         }
     }
@@ -241,8 +247,7 @@ async fn answer(site: Rc<Site>, visitor: Visitor, request: Request<Incoming>) ->
     if let Visitor::Remote { token, .. } = &visitor
         && answer.status() == StatusCode::OK
         && request.uri().query().and_then(access::token_in).is_some()
-        && let Ok(cookie) =
-            HeaderValue::from_str(&format!("ourio_token={token}; HttpOnly; SameSite=Strict; Path=/"))
+        && let Ok(cookie) = HeaderValue::from_str(&access::cookie(token))
     {
         answer.headers_mut().insert(header::SET_COOKIE, cookie);
     }

@@ -106,10 +106,10 @@ impl Watchdog {
         on_stall: impl Fn() + Send + 'static,
     ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared { threshold, state: Mutex::default(), stopped: Condvar::new() });
-        let (watching, watched) = (Arc::clone(&shared), pulse.clone());
-        let (bell, rope) = std::io::pipe()?;
+        let (own, detector) = (Arc::clone(&shared), StallDetector::new(pulse.clone()));
+        let (bell, bell_writer) = std::io::pipe()?;
         let thread = thread::Builder::new().name("ourio-watchdog".to_owned());
-        let thread = thread.spawn(move || Watch::new(watched).watch(&watching, rope, &on_stall))?;
+        let thread = thread.spawn(move || detector.run(&own, bell_writer, &on_stall))?;
         Ok(Self { shared, pulse, thread: Some(thread), bell, process: std::process::id() })
     }
 
@@ -177,10 +177,10 @@ impl Shared {
 
 impl State {
     fn add(&mut self, mut news: Stall) {
-        if let Some(known) = self.news.iter().find(|known| known.beat == news.beat) {
-            news.told = known.told;
+        if let Some(earlier) = self.news.iter().find(|earlier| earlier.beat == news.beat) {
+            news.told = earlier.told;
         }
-        self.news.retain(|known| known.beat != news.beat);
+        self.news.retain(|earlier| earlier.beat != news.beat);
         if self.news.len() >= NEWS_MAX {
             self.news.remove(0);
         }
@@ -188,18 +188,18 @@ impl State {
     }
 
     /// Wakes who waits for news, if there is any and nobody was woken for it.
-    fn ring(&mut self, rope: &mut PipeWriter) {
+    fn ring(&mut self, bell_writer: &mut PipeWriter) {
         if !self.news.is_empty() && !self.is_rung {
             self.is_rung = true;
             // At most one byte lies there unread for each time that somebody asked: it never fills up. A reader that is
             // gone is nobody's loss.
-            drop(rope.write(&[1]));
+            drop(bell_writer.write(&[1]));
         }
     }
 }
 
-/// The watching thread's own.
-struct Watch {
+/// The watching thread's own: what it has seen of the loop's pulse.
+struct StallDetector {
     pulse: Pulse,
     beat: u64,
     since: Instant,
@@ -208,13 +208,13 @@ struct Watch {
     stall: Option<Stall>,
 }
 
-impl Watch {
+impl StallDetector {
     fn new(pulse: Pulse) -> Self {
         let beat = pulse.beat().number();
         Self { pulse, beat, since: Instant::now(), before: None, stall: None }
     }
 
-    fn watch(mut self, shared: &Shared, mut rope: PipeWriter, on_stall: &impl Fn()) {
+    fn run(mut self, shared: &Shared, mut bell_writer: PipeWriter, on_stall: &impl Fn()) {
         let look = (shared.threshold / LOOKS).max(LOOK_MIN);
         let mut state = shared.lock();
         while !state.stop {
@@ -234,12 +234,12 @@ impl Watch {
             if let Some(news) = news {
                 state.add(news);
             }
-            state.ring(&mut rope);
+            state.ring(&mut bell_writer);
         }
         // What is not over is told as far as it was seen: nobody looks any more.
         if let Some(stall) = self.stall.take() {
             state.add(Stall { is_over: true, told: Instant::now(), ..stall });
-            state.ring(&mut rope);
+            state.ring(&mut bell_writer);
         }
     }
 

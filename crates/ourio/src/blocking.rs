@@ -6,11 +6,10 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use crate::error::TaskError;
-use crate::inner::Entry;
-use crate::running;
-use crate::task::panicked;
-use crate::waiter::Waits;
+use crate::outcome::{Panicked, TaskError};
+use crate::reactor;
+use crate::scheduling::running;
+use crate::table::{Entry, Waits};
 
 /// Makes a blocking call on a thread, and awaits it.
 ///
@@ -34,25 +33,26 @@ use crate::waiter::Waits;
 /// If no loop runs in this thread.
 #[track_caller]
 pub fn to_thread<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> ToThread<T> {
-    let inner = running::expect();
+    let scheduler = running::expect();
     let exchange = Arc::new(Mutex::new(Exchange { outcome: None, waker: None }));
-    if inner.is_simulated() {
+    if scheduler.is_simulated() {
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(call));
-        lock(&exchange).outcome = Some(outcome.map_err(|payload| panicked(&*payload)));
+        lock(&exchange).outcome = Some(outcome.map_err(|payload| TaskError::panicked(&*payload)));
         return ToThread { exchange };
     }
     let given = Arc::clone(&exchange);
-    let spawned = inner.pool().spawn(&inner.door.remote, call, move |outcome| {
+    let reactor = reactor::running::expect();
+    let spawned = reactor.jobs.pool().spawn(&scheduler.door.remote, call, move |outcome| {
         let mut exchange = lock(&given);
-        exchange.outcome = Some(outcome.map_err(|payload| panicked(&*payload)));
+        exchange.outcome = Some(outcome.map_err(|payload| TaskError::panicked(&*payload)));
         Entry::Job(exchange.waker.take().map(Box::new))
     });
     match spawned {
-        Ok(()) => inner.jobs.set(inner.jobs.get() + 1),
+        Ok(()) => reactor.jobs.begin(),
         // No thread can be started, or a million calls wait already.
         Err(error) => {
             let message = error.to_string();
-            lock(&exchange).outcome = Some(Err(TaskError::Panicked(crate::error::Panicked { message })));
+            lock(&exchange).outcome = Some(Err(TaskError::Panicked(Panicked { message })));
         }
     }
     ToThread { exchange }
@@ -91,7 +91,7 @@ impl<T> StdFuture for ToThread<T> {
         }
         exchange.waker = Some(context.waker().clone());
         drop(exchange);
-        running::with(|running| running.note(Waits::Thread));
+        running::with(|running| running.current.note(Waits::Thread));
         Poll::Pending
     }
 }

@@ -1,4 +1,6 @@
 //! Context variables: inherited by a task when it is spawned, its own from then on.
+//!
+//! The context of what runs is the thread's; that of a task that waits is in its slot, that of a callback beside it.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -7,6 +9,8 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::outcome::contain;
 
 type Values = BTreeMap<usize, Rc<dyn Any>>;
 
@@ -27,6 +31,14 @@ pub(crate) fn current() -> Context {
 #[inline]
 pub(crate) fn enter(context: Context) -> Context {
     CURRENT.replace(context)
+}
+
+/// Calls what is the program's in a context of its own; a panic of it stays here.
+pub(crate) fn contain_in(context: Context, callback: impl FnOnce()) {
+    let outer = enter(context);
+    contain(callback);
+    // The context may be the last to have a value, whose destructor is the program's.
+    drop(enter(outer));
 }
 
 /// Looks at the current context, or changes it. What happens meanwhile must not run anybody's code.

@@ -1,8 +1,11 @@
-//! What can go wrong: the program's misuse of a loop, a task that gave no result, a time that ran out.
+//! Why a loop could not do what it was asked: the program's misuse, the kernel's refusal, how the main future ended.
+//!
+//! How any other task ends is its joiner's matter: [`TaskError`](crate::TaskError).
 
 use std::fmt;
 
 use crate::insight::Deadlock;
+use crate::outcome::{Cancelled, Panicked};
 
 /// The crate's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -55,94 +58,3 @@ impl From<ourio_engine::Error> for Error {
         Self::System(error)
     }
 }
-
-/// A task or a future was cancelled.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Cancelled {
-    pub(crate) message: Option<String>,
-}
-
-impl Cancelled {
-    /// What whoever cancelled it said.
-    pub fn message(&self) -> Option<&str> {
-        self.message.as_deref()
-    }
-}
-
-impl fmt::Display for Cancelled {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.message {
-            Some(message) => write!(f, "cancelled: {message}"),
-            None => f.write_str("cancelled"),
-        }
-    }
-}
-
-impl std::error::Error for Cancelled {}
-
-/// A task panicked. The panic stayed inside of it; its message is here, and was printed by the panic hook.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Panicked {
-    pub(crate) message: String,
-}
-
-impl Panicked {
-    pub(crate) fn new(payload: &(dyn std::any::Any + Send)) -> Self {
-        let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
-        let message = text.or_else(|| payload.downcast_ref::<String>().cloned());
-        Self { message: message.unwrap_or_else(|| "a panic without a text".to_owned()) }
-    }
-
-    /// The panic's text.
-    pub fn message(&self) -> &str {
-        &self.message
-    }
-}
-
-impl fmt::Display for Panicked {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "panicked: {}", self.message)
-    }
-}
-
-impl std::error::Error for Panicked {}
-
-/// Why a task gave no result.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum TaskError {
-    /// It was cancelled, or its loop was closed.
-    Cancelled(Cancelled),
-    /// It panicked.
-    Panicked(Panicked),
-}
-
-impl TaskError {
-    /// Whether it was cancelled.
-    pub fn is_cancelled(&self) -> bool {
-        matches!(self, Self::Cancelled(_))
-    }
-}
-
-impl fmt::Display for TaskError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Cancelled(cancelled) => cancelled.fmt(f),
-            Self::Panicked(panicked) => panicked.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for TaskError {}
-
-/// The time of a [`timeout`](crate::timeout) ran out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct TimeoutError;
-
-impl fmt::Display for TimeoutError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the time ran out")
-    }
-}
-
-impl std::error::Error for TimeoutError {}

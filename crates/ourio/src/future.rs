@@ -7,9 +7,9 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use crate::error::Cancelled;
-use crate::wait_list::{Ticket, WaitList};
-use crate::waiter::{WaitPoint, Waiter, Waits};
+use crate::outcome::Cancelled;
+use crate::table::{WaitPoint, Waits};
+use crate::waiters::{Ticket, WaitList, Waiter};
 
 /// A result that is set once, and awaited by any number.
 ///

@@ -12,8 +12,11 @@ use std::time::{Duration, Instant};
 
 use hyper::rt::{self, ReadBufCursor};
 
+use crate::insight::TaskInfo;
 use crate::net::{TcpStream, UnixStream};
-use crate::{Sleep, running};
+use crate::reactor::running;
+use crate::task::spawn;
+use crate::time::{Sleep, sleep};
 
 /// What is read at once at most: hyper's own buffers begin with less.
 const SCRATCH: usize = 64 * 1024;
@@ -27,8 +30,8 @@ macro_rules! connection {
                 mut cursor: ReadBufCursor<'_>,
             ) -> Poll<io::Result<()>> {
                 // hyper's memory is not initialised, and this crate has no `unsafe`: a copy from the loop's own.
-                let inner = running::expect();
-                let mut scratch = inner.scratch.borrow_mut();
+                let reactor = running::expect();
+                let mut scratch = reactor.scratch.borrow_mut();
                 scratch.resize(SCRATCH, 0);
                 let room = cursor.remaining().min(SCRATCH);
                 let got = ready!(self.poll_read_from(context, &mut scratch[..room]))?;
@@ -86,7 +89,7 @@ where
     F::Output: 'static,
 {
     fn execute(&self, future: F) {
-        crate::spawn(future).detach();
+        spawn(future).detach();
     }
 }
 
@@ -109,7 +112,7 @@ impl rt::Timer for Timer {
 
 /// A sleep that may be held by any thread.
 struct Nap {
-    task: crate::TaskInfo,
+    task: TaskInfo,
     state: std::sync::Arc<std::sync::Mutex<NapState>>,
 }
 
@@ -127,8 +130,8 @@ impl Nap {
     fn new(duration: Duration) -> Self {
         let state = std::sync::Arc::<std::sync::Mutex<NapState>>::default();
         let own = std::sync::Arc::clone(&state);
-        let sleep: Sleep = crate::sleep(duration);
-        let task = crate::spawn(async move {
+        let sleep: Sleep = sleep(duration);
+        let task = spawn(async move {
             sleep.await;
             let mut state = lock(&own);
             state.over = true;

@@ -112,7 +112,6 @@ pub mod streams;
 pub mod sync;
 pub mod testing;
 
-mod announcement;
 mod blocking;
 mod context;
 mod coroutine;
@@ -120,31 +119,35 @@ mod error;
 mod event_loop;
 mod future;
 mod gather;
-mod inner;
 mod insight;
+mod outcome;
+mod reactor;
 mod runner;
-mod running;
+mod scheduling;
 mod table;
 mod task;
 mod task_group;
 mod time;
-mod wait;
-mod wait_list;
-mod waiter;
+mod waiters;
 
 pub use blocking::{ToThread, to_thread};
 pub use context::{ContextVar, ResetToken};
 pub use coroutine::{Coroutine, CoroutineState, Resumed, Thrown, Yielder};
-pub use error::{Cancelled, Error, Panicked, Result, TaskError, TimeoutError};
-pub use event_loop::{
-    EventLoop, Handle, LoopBuilder, LoopHandle, Outcome, call_later, call_soon, run, running_loop, time,
-};
+pub use error::{Error, Result};
+pub use event_loop::{EventLoop, LoopBuilder, LoopHandle, Outcome, running_loop};
 pub use future::Future;
-pub use gather::{Gather, GatherAll, gather, gather_all};
+pub use gather::{
+    AsCompleted, Either, Gather, GatherAll, ReturnWhen, as_completed, gather, gather_all, race, wait,
+};
 pub use insight::{Deadlock, OnDeadlock, SlowPoll, TaskInfo, all_tasks, current_task, task_tree};
-pub use runner::Runner;
+pub use outcome::{Cancelled, Panicked, TaskError};
+pub use runner::{Runner, run};
+pub use scheduling::{Handle, call_later, call_soon};
 pub use streams::{open_connection, open_unix_connection, start_server, start_unix_server};
-pub use task::{SharedTask, Task, TaskState, shield, spawn, spawn_named};
+pub use table::TaskState;
+pub use task::{SharedTask, Task, shield, spawn, spawn_named};
 pub use task_group::{Failure, GroupError, GroupTask, Grouping, TaskGroup, task_group};
-pub use time::{Sleep, Timeout, TimeoutHandle, YieldNow, sleep, timeout, timeout_scope, wait_for, yield_now};
-pub use wait::{AsCompleted, Either, ReturnWhen, as_completed, race, wait};
+pub use time::{
+    Sleep, Timeout, TimeoutError, TimeoutHandle, YieldNow, sleep, time, timeout, timeout_scope, wait_for,
+    yield_now,
+};

@@ -1,17 +1,33 @@
-//! `Runner`: several main futures on one loop, and an end that signals ask for. asyncio: `asyncio.Runner`.
+//! `run` and `Runner`: a main future on a loop of its own; several on one, and an end that signals ask for. asyncio:
+//! `asyncio.run`, `asyncio.Runner`.
 
 use std::future::Future as StdFuture;
 
 use crate::error::{Error, Result};
 use crate::event_loop::{EventLoop, LoopBuilder};
 use crate::insight::current_task;
-use crate::task::Task;
+use crate::signal::listen;
+use crate::task::{Task, spawn_named};
+
+/// Runs a future to its end on a loop of its own. asyncio: `asyncio.run`.
+///
+/// Tasks that are left when it ends are dropped.
+///
+/// # Errors
+///
+/// [`Error::Running`] inside of another loop, [`Error::System`] if the kernel refuses a loop, [`Error::Panicked`] if
+/// the future panics, [`Error::Deadlock`] if it and every task wait for what can never happen,
+/// [`Error::Cancelled`] if the future's own task was cancelled.
+#[track_caller]
+pub fn run<T>(future: impl StdFuture<Output = T>) -> Result<T> {
+    EventLoop::new()?.run_until_complete(future)
+}
 
 /// The tasks that wait for signals, for as long as a run takes.
 #[derive(Default)]
-struct Watching(Vec<Task<()>>);
+struct Shutdowns(Vec<Task<()>>);
 
-impl Drop for Watching {
+impl Drop for Shutdowns {
     fn drop(&mut self) {
         for task in &self.0 {
             task.cancel();
@@ -79,13 +95,13 @@ impl Runner {
             return self.event_loop.run_until_complete(future);
         }
         let signals = self.signals.clone();
-        let watched = async move {
+        let interruptible = async move {
             let own = current_task();
-            let mut watching = Watching::default();
+            let mut shutdowns = Shutdowns::default();
             for signal in &signals {
                 let (own, number) = (own.clone(), *signal);
-                let mut arrivals = crate::signal::listen(number)?;
-                watching.0.push(crate::spawn_named(format!("shutdown on signal {number}"), async move {
+                let mut arrivals = listen(number)?;
+                shutdowns.0.push(spawn_named(format!("shutdown on signal {number}"), async move {
                     arrivals.recv().await;
                     if let Some(own) = own {
                         own.cancel_with(format!("signal {number}"));
@@ -94,7 +110,7 @@ impl Runner {
             }
             Ok::<_, Error>(future.await)
         };
-        self.event_loop.run_until_complete(watched)?
+        self.event_loop.run_until_complete(interruptible)?
     }
 
     /// Drops what is left, and closes the loop.

@@ -1,47 +1,26 @@
-//! Signals: as callbacks of a loop, and as something to await.
+//! Signals as something to await, and the numbers of those that programs most often care about, on Linux.
+//!
+//! As callbacks they are the loop's: [`EventLoop::add_signal_handler`](crate::EventLoop::add_signal_handler).
 
-use std::cell::{Cell, RefCell};
 use std::fmt;
-use std::rc::{Rc, Weak};
-use std::task::Poll;
+use std::future::poll_fn;
+use std::rc::Rc;
 
-use crate::error::{Error, Result};
-use crate::inner::{Inner, contain};
-use crate::running;
-use crate::waiter::{Waiter, Waits};
+use crate::error::Result;
+use crate::reactor::{Arrivals, Reactor, running};
 
-pub use signals::*;
-
-/// The signals that programs most often care about, by their numbers on Linux.
-mod signals {
-    /// The terminal is gone, or: read your configuration again.
-    pub const SIGHUP: i32 = 1;
-    /// Control-C.
-    pub const SIGINT: i32 = 2;
-    /// For the program's own use.
-    pub const SIGUSR1: i32 = 10;
-    /// For the program's own use.
-    pub const SIGUSR2: i32 = 12;
-    /// Please end.
-    pub const SIGTERM: i32 = 15;
-    /// The terminal has another size.
-    pub const SIGWINCH: i32 = 28;
-}
-
-type Handler = Rc<RefCell<Box<dyn FnMut()>>>;
-
-/// Who wants to know of a signal.
-#[derive(Default)]
-pub(crate) struct Listeners {
-    handler: Option<Handler>,
-    signals: Vec<Weak<Arrivals>>,
-}
-
-#[derive(Default)]
-struct Arrivals {
-    count: Cell<u64>,
-    waiter: RefCell<Option<Waiter>>,
-}
+/// The terminal is gone, or: read your configuration again.
+pub const SIGHUP: i32 = 1;
+/// Control-C.
+pub const SIGINT: i32 = 2;
+/// For the program's own use.
+pub const SIGUSR1: i32 = 10;
+/// For the program's own use.
+pub const SIGUSR2: i32 = 12;
+/// Please end.
+pub const SIGTERM: i32 = 15;
+/// The terminal has another size.
+pub const SIGWINCH: i32 = 28;
 
 /// Receives a signal for as long as it lives. asyncio has only the callback: `loop.add_signal_handler`.
 ///
@@ -49,7 +28,7 @@ struct Arrivals {
 pub struct Signal {
     number: i32,
     arrivals: Rc<Arrivals>,
-    inner: Rc<Inner>,
+    reactor: Rc<Reactor>,
 }
 
 impl fmt::Debug for Signal {
@@ -76,25 +55,23 @@ impl fmt::Debug for Signal {
 ///
 /// # Errors
 ///
-/// [`Error::System`] for a signal that cannot be caught.
+/// [`Error::System`](crate::Error::System) for a signal that cannot be caught.
 ///
 /// # Panics
 ///
 /// If no loop runs in this thread.
 #[track_caller]
 pub fn listen(signal: i32) -> Result<Signal> {
-    let inner = running::expect();
-    inner.listen(signal)?;
-    let arrivals = Rc::new(Arrivals::default());
-    inner.signals.borrow_mut().entry(signal).or_default().signals.push(Rc::downgrade(&arrivals));
-    Ok(Signal { number: signal, arrivals, inner })
+    let reactor = running::expect();
+    let arrivals = reactor.signals.listen(signal)?;
+    Ok(Signal { number: signal, arrivals, reactor })
 }
 
 /// Waits for control-C, once.
 ///
 /// # Errors
 ///
-/// [`Error::System`] if the process is out of descriptors.
+/// [`Error::System`](crate::Error::System) if the process is out of descriptors.
 pub async fn ctrl_c() -> Result<()> {
     listen(SIGINT)?.recv().await;
     Ok(())
@@ -103,83 +80,12 @@ pub async fn ctrl_c() -> Result<()> {
 impl Signal {
     /// Waits for the signal's next arrival. Those that came while nobody waited count; several of them may be one.
     pub async fn recv(&mut self) {
-        std::future::poll_fn(|context| {
-            let count = self.arrivals.count.get();
-            if count > 0 {
-                self.arrivals.count.set(count - 1);
-                return Poll::Ready(());
-            }
-            let before = self.arrivals.waiter.replace(Some(Waiter::of(context, || Waits::Signal)));
-            drop(before);
-            Poll::Pending
-        })
-        .await;
+        poll_fn(|context| self.arrivals.poll(context)).await;
     }
 }
 
 impl Drop for Signal {
     fn drop(&mut self) {
-        let own = Rc::downgrade(&self.arrivals);
-        self.inner
-            .forget_listener(self.number, |listeners| listeners.signals.retain(|known| !known.ptr_eq(&own)));
-    }
-}
-
-impl Inner {
-    fn listen(&self, signal: i32) -> Result<()> {
-        let mut engine = self.engine.borrow_mut();
-        engine.signals().and_then(|pipe| pipe.listen(signal)).map_err(Error::System)
-    }
-
-    pub(crate) fn set_signal_handler(&self, signal: i32, handler: Box<dyn FnMut()>) -> Result<()> {
-        self.listen(signal)?;
-        let handler = Rc::new(RefCell::new(handler));
-        let before = self.signals.borrow_mut().entry(signal).or_default().handler.replace(handler);
-        drop(before);
-        Ok(())
-    }
-
-    pub(crate) fn remove_signal_handler(&self, signal: i32) -> bool {
-        let mut removed = None;
-        self.forget_listener(signal, |listeners| removed = listeners.handler.take());
-        removed.is_some()
-    }
-
-    fn forget_listener(&self, signal: i32, forget: impl FnOnce(&mut Listeners)) {
-        let mut signals = self.signals.borrow_mut();
-        let Some(listeners) = signals.get_mut(&signal) else { return };
-        forget(listeners);
-        if listeners.handler.is_none() && listeners.signals.is_empty() {
-            let gone = signals.remove(&signal);
-            drop(signals);
-            drop(gone);
-            if let Ok(pipe) = self.engine.borrow_mut().signals() {
-                pipe.stop_listening(signal);
-            }
-        }
-    }
-
-    pub(crate) fn deliver_signal(&self, number: i32) {
-        let (handler, arrivals) = match self.signals.borrow().get(&number) {
-            None => return,
-            Some(listeners) => {
-                let arrivals: Vec<_> = listeners.signals.iter().filter_map(Weak::upgrade).collect();
-                (listeners.handler.clone(), arrivals)
-            }
-        };
-        for arrivals in arrivals {
-            arrivals.count.set(arrivals.count.get() + 1);
-            let waiter = arrivals.waiter.take();
-            if let Some(waiter) = waiter {
-                waiter.wake();
-            }
-        }
-        if let Some(handler) = handler {
-            contain(|| {
-                if let Ok(mut handler) = handler.try_borrow_mut() {
-                    handler();
-                }
-            });
-        }
+        self.reactor.signals.stop_listening(self.number, &self.arrivals);
     }
 }

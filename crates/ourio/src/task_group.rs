@@ -10,12 +10,11 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use crate::error::{Cancelled, Panicked, TaskError};
-use crate::inner::Inner;
-use crate::running;
-use crate::table::TaskId;
+use crate::outcome::{Cancelled, Panicked, TaskError};
+use crate::scheduling::{Scheduler, call_soon, running};
+use crate::table::{TaskId, WaitPoint, Waits};
 use crate::task::Task;
-use crate::waiter::{WaitPoint, Waiter, Waits};
+use crate::waiters::Waiter;
 
 /// Runs a body that may spawn tasks into a group, and ends when the body and all of them have ended.
 ///
@@ -48,7 +47,7 @@ pub fn task_group<V, E: 'static, F: StdFuture<Output = Result<V, E>>>(
 ) -> Grouping<V, E, F> {
     let point = WaitPoint::new("the tasks of its group");
     let shared = Shared {
-        inner: RefCell::new(None),
+        scheduler: RefCell::new(None),
         failures: RefCell::default(),
         phase: Cell::new(Phase::Open),
         waiter: RefCell::new(None),
@@ -86,7 +85,8 @@ enum Phase {
 }
 
 struct Shared<E> {
-    inner: RefCell<Option<Rc<Inner>>>,
+    /// The loop of its tasks, once there is one.
+    scheduler: RefCell<Option<Rc<Scheduler>>>,
     failures: RefCell<Vec<Failure<E>>>,
     phase: Cell<Phase>,
     waiter: RefCell<Option<Waiter>>,
@@ -158,7 +158,7 @@ impl<E: 'static> TaskGroup<E> {
         name: Option<String>,
         spawned_at: &'static Location<'static>,
     ) -> GroupTask<T> {
-        let inner = running::expect();
+        let scheduler = running::expect();
         let group = self.clone();
         let body = async move {
             let mut future = std::pin::pin!(future);
@@ -176,13 +176,13 @@ impl<E: 'static> TaskGroup<E> {
                 }
             }
         };
-        let task = inner.spawn_at(body, name, spawned_at);
+        let task = Task::spawn(&scheduler, body, name, spawned_at);
         let id = task.id();
         if self.shared.phase.get() == Phase::Open {
             self.shared.point.holders.borrow_mut().insert(id);
             let group = self.clone();
             task.add_done_callback(move |_| group.ended(id));
-            drop(self.shared.inner.replace(Some(inner)));
+            drop(self.shared.scheduler.replace(Some(scheduler)));
         } else {
             task.cancel_with("the task group is shutting down");
         }
@@ -206,16 +206,17 @@ impl<E: 'static> TaskGroup<E> {
         if self.shared.phase.replace(Phase::Aborting) == Phase::Open {
             // asyncio: in the next turn, so that what fails in this one is told as well.
             let group = self.clone();
-            drop(crate::event_loop::call_soon(move || group.cancel_children()));
+            drop(call_soon(move || group.cancel_children()));
         }
         self.wake();
     }
 
     fn cancel_children(&self) {
         let children = self.shared.point.holders.borrow().clone();
-        let inner = self.shared.inner.borrow().clone();
-        for (inner, id) in inner.iter().flat_map(|inner| children.iter().map(move |id| (inner, id))) {
-            inner.cancel_task(*id, Some("its task group is shutting down".to_owned()));
+        let scheduler = self.shared.scheduler.borrow().clone();
+        let Some(scheduler) = scheduler else { return };
+        for id in children {
+            scheduler.cancel(id, Some("its task group is shutting down".to_owned()));
         }
     }
 
@@ -314,7 +315,7 @@ impl<V, E: 'static, F: StdFuture<Output = Result<V, E>>> StdFuture for Grouping<
         if waits_for_body || !shared.point.holders.borrow().is_empty() {
             // A body that waits has said for what.
             let waiter = if waits_for_body {
-                let noted = running::with(|running| running.noted()).unwrap_or_default();
+                let noted = running::with(|running| running.current.noted()).unwrap_or_default();
                 Waiter::of(context, || noted)
             } else {
                 Waiter::of(context, || Waits::Point(Rc::clone(&shared.point)))

@@ -90,7 +90,7 @@ impl Simulation {
         let (outcome, trace) = match builder.build() {
             Ok(event_loop) => {
                 let outcome = event_loop.run_until_complete(program);
-                (outcome, event_loop.inner.engine.borrow().trace().cloned())
+                (outcome, event_loop.trace())
             }
             Err(error) => (Err(error), None),
         };

@@ -16,7 +16,8 @@ use std::time::Duration;
 use rustix::event::epoll as raw;
 use rustix::io::Errno;
 
-use super::{EventBuffer, Interest};
+use super::events::EventBuffer;
+use super::interest::Interest;
 
 /// The changing side of an epoll set.
 #[derive(Debug)]

@@ -10,9 +10,10 @@ use std::os::fd::RawFd;
 
 use rustix::event::epoll as raw;
 
+use super::backend::{Backend, Bell};
+use super::interest::{Interest, IoEvent, Readiness, Token, WAKE_KEY};
+use super::scripted::Scripted;
 use crate::error::{Error, Misuse, Result};
-
-use super::{Backend, Bell, Interest, IoEvent, Readiness, Scripted, Token, WAKE_KEY};
 
 /// Whom an event of a registration concerns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +42,7 @@ pub(crate) struct Registry {
     backend: Backend,
     /// Indexed by descriptor.
     entries: Vec<Entry>,
-    watched: usize,
+    registered: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -69,7 +70,7 @@ impl Entry {
 
 impl Registry {
     pub(crate) fn new(backend: Backend) -> Self {
-        Self { backend, entries: Vec::new(), watched: 0 }
+        Self { backend, entries: Vec::new(), registered: 0 }
     }
 
     pub(crate) fn backend(&self) -> &Backend {
@@ -81,7 +82,7 @@ impl Registry {
         // Nothing is open on a script, so that it refuses every later registration with EBADF.
         self.backend = Backend::Scripted(Scripted::new());
         self.entries.clear();
-        self.watched = 0;
+        self.registered = 0;
     }
 
     /// Moves every registration of the host's to a set of this process's own, after a `fork`.
@@ -91,7 +92,7 @@ impl Registry {
             let Some(interest) = entry.interest else { continue };
             if entry.purpose != Purpose::Host {
                 *entry = Entry { generation: entry.generation, ..Entry::UNUSED };
-                self.watched -= 1;
+                self.registered -= 1;
             } else if let Ok(fd) = u32::try_from(number)
                 && !interest.is_none()
             {
@@ -108,7 +109,7 @@ impl Registry {
 
     /// How many descriptors are registered, the engine's own included.
     pub(crate) fn len(&self) -> usize {
-        self.watched
+        self.registered
     }
 
     /// Registers a descriptor, superseding an earlier registration of the same number.
@@ -126,7 +127,7 @@ impl Registry {
         if self.entries.len() <= number as usize {
             self.entries.resize(number as usize + 1, Entry::UNUSED);
         }
-        self.watched += usize::from(old.interest.is_none());
+        self.registered += usize::from(old.interest.is_none());
         self.entries[number as usize] = Entry {
             generation: token.generation,
             purpose,
@@ -167,7 +168,7 @@ impl Registry {
     pub(crate) fn unwatch(&mut self, token: Token) -> bool {
         let Some(entry) = self.live(token) else { return false };
         let old = std::mem::replace(entry, Entry { generation: token.generation, ..Entry::UNUSED });
-        self.watched -= 1;
+        self.registered -= 1;
         self.forget(token.fd.cast_signed(), old);
         true
     }

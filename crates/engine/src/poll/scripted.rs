@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use rustix::event::epoll as raw;
 
-use super::{EventBuffer, Interest, WAKE_KEY};
+use super::events::EventBuffer;
+use super::interest::{Interest, WAKE_KEY};
 
 /// The changing side of a scripted poller.
 #[derive(Debug, Default)]
@@ -34,13 +35,13 @@ struct Script {
 struct State {
     /// What holds for each descriptor, whether watched or not.
     levels: BTreeMap<RawFd, raw::EventFlags>,
-    watched: BTreeMap<RawFd, Watch>,
+    registered: BTreeMap<RawFd, Registration>,
     woken: bool,
     waits: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Watch {
+struct Registration {
     key: u64,
     interest: Interest,
     /// Whether its first event ends it.
@@ -59,24 +60,24 @@ impl Scripted {
     }
 
     pub(super) fn add(&self, fd: RawFd, key: u64, interest: Interest) -> io::Result<()> {
-        self.insert(fd, Watch { key, interest, once: false })
+        self.insert(fd, Registration { key, interest, once: false })
     }
 
     pub(super) fn arm(&self, fd: RawFd, key: u64, interest: Interest) -> io::Result<()> {
-        self.insert(fd, Watch { key, interest, once: true })
+        self.insert(fd, Registration { key, interest, once: true })
     }
 
-    fn insert(&self, fd: RawFd, watch: Watch) -> io::Result<()> {
+    fn insert(&self, fd: RawFd, registration: Registration) -> io::Result<()> {
         let mut state = self.handle.lock();
         if !state.levels.contains_key(&fd) {
             return Err(io::Error::from_raw_os_error(libc::EBADF));
         }
-        state.watched.insert(fd, watch);
+        state.registered.insert(fd, registration);
         Ok(())
     }
 
     pub(super) fn delete(&self, fd: RawFd) {
-        self.handle.lock().watched.remove(&fd);
+        self.handle.lock().registered.remove(&fd);
     }
 }
 
@@ -90,7 +91,7 @@ impl ScriptHandle {
     pub fn close(&self, fd: RawFd) {
         let mut state = self.lock();
         state.levels.remove(&fd);
-        state.watched.remove(&fd);
+        state.registered.remove(&fd);
     }
 
     /// Says whether a descriptor can be read and written.
@@ -130,8 +131,8 @@ impl ScriptHandle {
         }
         let reported: Vec<_> = state.ready().take(limit - events.len()).collect();
         for (fd, event) in reported {
-            if state.watched.get(&fd).is_some_and(|watch| watch.once) {
-                state.watched.remove(&fd);
+            if state.registered.get(&fd).is_some_and(|registration| registration.once) {
+                state.registered.remove(&fd);
             }
             events.push(event);
         }
@@ -150,7 +151,7 @@ impl ScriptHandle {
 impl State {
     fn ready(&self) -> impl Iterator<Item = (RawFd, libc::epoll_event)> {
         let always = raw::EventFlags::HUP | raw::EventFlags::ERR;
-        self.watched.iter().filter_map(move |(&fd, &Watch { key, interest, .. })| {
+        self.registered.iter().filter_map(move |(&fd, &Registration { key, interest, .. })| {
             let level = self.levels.get(&fd)?.intersection(interest.flags() | always);
             (!level.is_empty()).then(|| (fd, event(key, level)))
         })

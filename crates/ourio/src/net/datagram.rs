@@ -7,8 +7,8 @@ use std::os::unix::net::SocketAddr as UnixAddr;
 use std::path::Path;
 
 use super::address::ToAddresses;
-use super::source::{Evented, Side, wrapper};
-use super::stream::first;
+use super::socket::{first, wrapper};
+use crate::reactor::{Evented, Side};
 
 /// A UDP socket.
 pub struct UdpSocket {

@@ -5,11 +5,9 @@
 
 mod address;
 mod datagram;
-mod source;
+mod socket;
 mod stream;
 
 pub use address::{Addresses, ToAddresses, getaddrinfo};
 pub use datagram::{UdpSocket, UnixDatagram};
 pub use stream::{TcpListener, TcpStream, UnixListener, UnixStream};
-
-pub(crate) use source::{Evented, Side, Source, as_io, write_all};

@@ -3,44 +3,21 @@
 use std::future::poll_fn;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::os::unix::net::SocketAddr as UnixAddr;
 use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures_io::{AsyncRead, AsyncWrite};
-use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
+use rustix::net::{AddressFamily, SocketType, sockopt};
 
-use super::address::{ToAddresses, getaddrinfo};
-use super::source::{Evented, Side, wrapper, write_all};
+use super::address::ToAddresses;
+use super::socket::{family, first, socket, wrapper};
+use crate::reactor::{Evented, Side, write_all};
 
 /// How many connections may wait to be accepted; what the kernel allows is the limit.
 const BACKLOG: i32 = 4096;
-
-fn socket(family: AddressFamily, kind: SocketType) -> io::Result<OwnedFd> {
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    Ok(rustix::net::socket_with(family, kind, flags, None)?)
-}
-
-pub(super) fn family(address: &SocketAddr) -> AddressFamily {
-    if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 }
-}
-
-/// Tries each address in turn; the last refusal is the error.
-pub(super) async fn first<T>(
-    addresses: impl ToAddresses,
-    mut attempt: impl AsyncFnMut(SocketAddr) -> io::Result<T>,
-) -> io::Result<T> {
-    let mut refusal = io::Error::new(io::ErrorKind::InvalidInput, "there is no address");
-    for address in getaddrinfo(addresses).await? {
-        match attempt(address).await {
-            Ok(done) => return Ok(done),
-            Err(error) => refusal = error,
-        }
-    }
-    Err(refusal)
-}
 
 /// Waits until a connection that is under way stands, or does not.
 async fn connected<S: AsFd>(evented: &Evented<S>) -> io::Result<()> {

@@ -5,9 +5,8 @@ use std::fmt;
 use std::rc::Rc;
 use std::task::Poll;
 
-use super::event::Place;
-use crate::wait_list::WaitList;
-use crate::waiter::{WaitPoint, Waiter, Waits};
+use crate::table::{WaitPoint, Waits};
+use crate::waiters::{Place, WaitList, Waiter};
 
 /// Lets tasks through when as many as were agreed have come. asyncio: `asyncio.Barrier`.
 ///

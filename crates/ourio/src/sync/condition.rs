@@ -6,8 +6,8 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use super::lock::LockGuard;
-use crate::wait_list::{Ticket, WaitList};
-use crate::waiter::{WaitPoint, Waiter, Waits};
+use crate::table::{WaitPoint, Waits};
+use crate::waiters::{Ticket, WaitList, Waiter};
 
 /// Tasks wait here for a change of what a [`Lock`](super::Lock) guards. asyncio: `asyncio.Condition`.
 ///

@@ -5,8 +5,8 @@ use std::fmt;
 use std::rc::Rc;
 use std::task::Poll;
 
-use crate::wait_list::{Ticket, WaitList};
-use crate::waiter::{WaitPoint, Waiter, Waits};
+use crate::table::{WaitPoint, Waits};
+use crate::waiters::{Place, WaitList, Waiter};
 
 /// A flag that any number of tasks wait for. asyncio: `asyncio.Event`.
 ///
@@ -75,27 +75,5 @@ impl Event {
             Poll::Pending
         })
         .await;
-    }
-}
-
-/// A place in a list that is given up when it is dropped.
-pub(super) struct Place<'a, P> {
-    pub(super) list: &'a RefCell<WaitList<P>>,
-    pub(super) ticket: Option<Ticket>,
-}
-
-impl<P> Place<'_, P> {
-    /// Whether it has been waited for, and its turn has come.
-    pub(super) fn has_come(&self) -> bool {
-        self.ticket.is_some_and(|ticket| !self.list.borrow().is_waiting(ticket))
-    }
-}
-
-impl<P> Drop for Place<'_, P> {
-    fn drop(&mut self) {
-        if let Some(ticket) = self.ticket {
-            let gone = self.list.borrow_mut().remove(ticket);
-            drop(gone);
-        }
     }
 }

@@ -8,6 +8,7 @@
 
 mod barrier;
 mod condition;
+mod discipline;
 mod event;
 mod lock;
 mod queue;
@@ -15,10 +16,10 @@ mod semaphore;
 
 pub use barrier::{Barrier, BrokenBarrier};
 pub use condition::Condition;
+pub use discipline::{Discipline, Fifo, Lifo, Lowest};
 pub use event::Event;
 pub use lock::{Lock, LockGuard};
 pub use queue::{
-    Discipline, Fifo, Lifo, LifoQueue, Lowest, PriorityQueue, Queue, QueueEmpty, QueueFull, QueueShutDown,
-    TryGetError, TryPutError,
+    LifoQueue, PriorityQueue, Queue, QueueEmpty, QueueFull, QueueShutDown, TryGetError, TryPutError,
 };
 pub use semaphore::{BoundedSemaphore, Permit, ReleasedTooOften, Semaphore};

@@ -1,76 +1,15 @@
 //! Queues between tasks: first in first out, smallest first, last in first out.
 
 use std::cell::RefCell;
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
 use std::fmt;
 use std::marker::PhantomData;
 use std::rc::Rc;
 use std::task::Poll;
 
+use super::discipline::{Discipline, Fifo, Lifo, Lowest};
 use super::event::Event;
-use crate::wait_list::{Ticket, WaitList};
-use crate::waiter::{WaitPoint, Waiter, Waits};
-
-/// In which order a queue gives what it was given.
-pub trait Discipline<T>: Default {
-    /// Puts an item in.
-    fn put(&mut self, item: T);
-    /// Takes the next item out.
-    fn get(&mut self) -> Option<T>;
-    /// How many there are.
-    fn len(&self) -> usize;
-    /// Whether there is none.
-    fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-    /// Takes everything out.
-    fn clear(&mut self);
-}
-
-/// First in, first out.
-#[derive(Debug)]
-pub struct Fifo<T>(VecDeque<T>);
-
-/// Last in, first out.
-#[derive(Debug)]
-pub struct Lifo<T>(Vec<T>);
-
-/// The smallest first.
-#[derive(Debug)]
-pub struct Lowest<T>(BinaryHeap<Reverse<T>>);
-
-macro_rules! discipline {
-    ($type:ident, $new:expr, $put:ident, $wrap:expr, $get:ident, $unwrap:expr $(, $bound:ident)?) => {
-        impl<T $(: $bound)?> Default for $type<T> {
-            fn default() -> Self {
-                Self($new)
-            }
-        }
-
-        impl<T $(: $bound)?> Discipline<T> for $type<T> {
-            fn put(&mut self, item: T) {
-                self.0.$put($wrap(item));
-            }
-
-            fn get(&mut self) -> Option<T> {
-                self.0.$get().map($unwrap)
-            }
-
-            fn len(&self) -> usize {
-                self.0.len()
-            }
-
-            fn clear(&mut self) {
-                self.0.clear();
-            }
-        }
-    };
-}
-
-discipline!(Fifo, VecDeque::new(), push_back, std::convert::identity, pop_front, |item| item);
-discipline!(Lifo, Vec::new(), push, std::convert::identity, pop, |item| item);
-discipline!(Lowest, BinaryHeap::new(), push, Reverse, pop, |Reverse(item)| item, Ord);
+use crate::table::{WaitPoint, Waits};
+use crate::waiters::{Ticket, WaitList, Waiter};
 
 /// The queue is empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,9 +5,9 @@ use std::fmt;
 use std::rc::Rc;
 use std::task::Poll;
 
-use crate::table::TaskId;
-use crate::wait_list::{Ticket, WaitList};
-use crate::waiter::{WaitPoint, Waiter, Waits};
+use crate::scheduling::running;
+use crate::table::{TaskId, WaitPoint, Waits};
+use crate::waiters::{Ticket, WaitList, Waiter};
 
 /// A number of permits, which tasks take and give back. asyncio: `asyncio.Semaphore`.
 ///
@@ -74,8 +74,11 @@ impl Permits {
         }
     }
 
+    /// The task that runs has a permit from here on; which one that is.
     pub(super) fn hold(&self) -> Option<TaskId> {
-        self.point.hold()
+        let holder = running::current_task();
+        self.point.hold(holder);
+        holder
     }
 
     pub(super) fn let_go(&self, holder: Option<TaskId>) {
