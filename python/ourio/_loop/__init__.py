@@ -23,8 +23,8 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from ourio import _ourio
-from ourio._datagram import _SelectorDatagramTransport
-from ourio._tls import make_native
+from ourio._loop.transports.datagram import _SelectorDatagramTransport
+from ourio._loop.transports.tls import make_native
 
 if TYPE_CHECKING:
     from ourio._insight.metrics import Metrics

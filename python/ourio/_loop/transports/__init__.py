@@ -1,0 +1,1 @@
+"""The transports of a loop's connections that are not wholly native."""
