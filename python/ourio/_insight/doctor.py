@@ -106,7 +106,7 @@ class Doctor:
         book = TaskBook(loop, self._see_lost, self._see_flood)
         self._books.append(book)
         loop._origin_depth = forgotten.DEPTH
-        loop._listen_to_reports = lambda context: self._see_report(book, context)
+        loop._report_listener = lambda context: self._see_report(book, context)
         book.start()
         Watchdog(loop, self._threshold, self._see_stall, logs=False).start()
         DeadlockWatch(loop, "raise", self._see_deadlock, logs=False).start()

@@ -38,7 +38,7 @@ class LoopWatch:
 
     def _begin(self, loop: EventLoop, look: Callable[[], None] | None, name: str = "") -> None:
         """Be stopped with the loop, and have a thread look, if there is something to be looked at from one."""
-        loop._watchdogs = (*loop._watchdogs, self)
+        loop._observers = (*loop._observers, self)
         if look is not None:
             # A daemon: a program ends whether or not its loop was closed.
             self._thread = threading.Thread(target=look, name=name, daemon=True)
@@ -53,7 +53,7 @@ class LoopWatch:
         before = _own_delay()
         has_ended = self._ended.wait(seconds)
         loop = self._loop()
-        for other in () if loop is None or has_ended else loop._watchdogs:
+        for other in () if loop is None or has_ended else loop._observers:
             if isinstance(other, Witness):
                 other.catch_up(_own_delay() - before)
         return has_ended
@@ -62,7 +62,7 @@ class LoopWatch:
         """Watch no more. What the thread does at the moment is waited for."""
         loop = self._loop()
         if loop is not None:
-            loop._watchdogs = tuple(other for other in loop._watchdogs if other is not self)
+            loop._observers = tuple(other for other in loop._observers if other is not self)
         self._ended.set()
         thread, self._thread = self._thread, None
         if thread is not None and thread is not threading.current_thread() and not sys.is_finalizing():

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ourio import _ourio
-from ourio._insight import forgotten, metrics, waits
+from ourio._insight import exporters, forgotten, waits
 from ourio._insight.deadlock import Deadlock, DeadlockWatch
 from ourio._insight.forgotten import ForgottenAwait
 from ourio._insight.recorder import FlightRecorder
@@ -102,14 +102,14 @@ class Monitor:
             number += 1
             name = f"{base} ({number})"
         self._loops[name] = weakref.ref(loop)
-        loop._watchdogs = (*loop._watchdogs, _Shown(self, name))
-        if not any(isinstance(watchdog, Watchdog) for watchdog in loop._watchdogs):
+        loop._observers = (*loop._observers, _Shown(self, name))
+        if not any(isinstance(observer, Watchdog) for observer in loop._observers):
             Watchdog(loop, threshold).start()
-        for watchdog in loop._watchdogs:
-            if isinstance(watchdog, Watchdog):
-                watchdog.listeners = (*watchdog.listeners, self._see_stall)
-            elif isinstance(watchdog, DeadlockWatch):
-                watchdog.listeners = (*watchdog.listeners, self._see_deadlock)
+        for observer in loop._observers:
+            if isinstance(observer, Watchdog):
+                observer.listeners = (*observer.listeners, self._see_stall)
+            elif isinstance(observer, DeadlockWatch):
+                observer.listeners = (*observer.listeners, self._see_deadlock)
         if tasks:
             if not self._books:
                 forgotten.listen(self._see_forgotten)
@@ -192,7 +192,7 @@ class Monitor:
             case "trace":
                 return json.dumps(self._trace(argument))
             case "metrics":
-                return metrics.prometheus(self._living())
+                return exporters.prometheus(self._living())
             case _:
                 return json.dumps({"error": f"there is no answer to {name!r}"})
 
@@ -298,7 +298,7 @@ def show_process(http: str | None = None) -> None:
     from ourio._loop import open_loops
 
     for loop in list(open_loops):
-        if not any(isinstance(watchdog, _Shown) for watchdog in loop._watchdogs):
+        if not any(isinstance(observer, _Shown) for observer in loop._observers):
             Monitor.show(loop, http=http)
 
 

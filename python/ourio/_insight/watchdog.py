@@ -180,7 +180,7 @@ class Watchdog(Witness):
             thread.start()
             self._watch, self._thread = watch, thread
             gc.callbacks.append(watch.collecting)
-            loop._watchdogs = (*loop._watchdogs, self)
+            loop._observers = (*loop._observers, self)
 
     def stop(self) -> None:
         """Watch no more. What has been seen is still reported."""
@@ -194,7 +194,7 @@ class Watchdog(Witness):
                 gc.callbacks.remove(watch.collecting)
             loop = self._loop()
             if loop is not None:
-                loop._watchdogs = tuple(other for other in loop._watchdogs if other is not self)
+                loop._observers = tuple(other for other in loop._observers if other is not self)
             watch.stop()
         if thread is not threading.current_thread() and not sys.is_finalizing():
             thread.join()
@@ -407,9 +407,9 @@ def _is_of_ours(error: BaseException) -> bool:
 def _catch_up() -> None:
     """Look in the main thread, between two instructions, when a stall was seen: the stack is still its own."""
     for loop in list(open_loops):
-        for watchdog in loop._watchdogs:
-            if isinstance(watchdog, Witness):
-                watchdog.catch_up(0.0)
+        for observer in loop._observers:
+            if isinstance(observer, Witness):
+                observer.catch_up(0.0)
 
 
 _set_pending_call(_catch_up)

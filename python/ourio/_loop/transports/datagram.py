@@ -1,10 +1,22 @@
-"""asyncio's datagram transport with native methods for what runs per datagram."""
+"""``DatagramTransports``: asyncio's datagram transport with native methods for what runs per datagram."""
 
 import collections
+import socket
 from asyncio import selector_events
 from typing import Any
 
 from ourio import _ourio
+from ourio._loop.native import NativeLoop
+
+
+class DatagramTransports(NativeLoop):
+    """IPv4 sockets have native methods; asyncio's transport has the others, and objects of a program's own."""
+
+    def _make_datagram_transport(self, sock: Any, protocol: Any, *args: Any, **kwargs: Any) -> Any:
+        if sock.family != socket.AF_INET or type(sock) is not socket.socket:
+            return super()._make_datagram_transport(sock, protocol, *args, **kwargs)  # type: ignore[misc]
+        self._ensure_fd_no_transport(sock)  # type: ignore[attr-defined]
+        return _SelectorDatagramTransport(self, sock, protocol, *args, **kwargs)
 
 
 class _SelectorDatagramTransport(selector_events._SelectorDatagramTransport):  # type: ignore[name-defined, misc]
