@@ -17,7 +17,7 @@ import time
 
 import ourio
 from ourio._insight.monitor import Monitor
-from ourio._insight.tasks import TaskBook
+from ourio._insight.tasks.registry import TaskBook
 
 MODES = ("off", "watchdog", "monitor", "recorder", "tasks")
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 13\r\n\r\nHello, world!"

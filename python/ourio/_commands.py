@@ -146,7 +146,7 @@ def _is_loopback(parser: argparse.ArgumentParser, address: str) -> bool:
 def _look(command: str, arguments: list[str]) -> int:
     """Ask a process, and print its answer."""
     from ourio import _ourio
-    from ourio._insight import client
+    from ourio._insight.monitor import client
 
     parser = argparse.ArgumentParser(prog=f"ourio {command}", description=_LOOKS[command])
     if command == "why":
@@ -184,7 +184,7 @@ def _look(command: str, arguments: list[str]) -> int:
 
 def _trace(arguments: list[str]) -> int:
     """Record a process for some time, and write that down."""
-    from ourio._insight import client
+    from ourio._insight.monitor import client
 
     parser = argparse.ArgumentParser(
         prog="ourio trace", description="Record what the loops of a process do, for https://ui.perfetto.dev."

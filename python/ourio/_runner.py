@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from ourio._insight.deadlock import CHOICES, DeadlockWatch, OnDeadlock
-from ourio._insight.watchdog import Watchdog
+from ourio._insight.stalls.watchdog import Watchdog
 from ourio._loop import EventLoop
 
 _T = TypeVar("_T")

@@ -19,7 +19,7 @@ from ourio._insight import waits
 from ourio._insight.deadlock import DeadlockWatch
 from ourio._insight.monitor import Monitor
 from ourio._insight.shutdown import ShutdownWatch
-from ourio._insight.tasks import TaskBook
+from ourio._insight.tasks.registry import TaskBook
 
 STALLS = int(os.environ.get("OURIO_STALLS", "300"))
 

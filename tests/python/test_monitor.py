@@ -20,8 +20,7 @@ import types
 import ourio
 import pytest
 from ourio import _ourio
-from ourio._insight import client, monitor
-from ourio._insight.monitor import Monitor
+from ourio._insight.monitor import Monitor, client, monitor
 
 SERVICE = """
 import asyncio, sys, time

@@ -7,10 +7,10 @@ import time
 import warnings
 
 import ourio
-from ourio._insight import forgotten
-from ourio._insight import tasks as insight
 from ourio._insight.shutdown import ShutdownWatch
-from ourio._insight.tasks import TaskBook
+from ourio._insight.tasks import forgotten
+from ourio._insight.tasks import registry as insight
+from ourio._insight.tasks.registry import TaskBook
 
 
 def noted(main, **options):

@@ -19,7 +19,7 @@ import time
 
 import ourio
 import pytest
-from ourio._insight import watchdog
+from ourio._insight.stalls import watchdog
 
 # Whether the kernel tells in which system call a thread is; a container may forbid it.
 try:

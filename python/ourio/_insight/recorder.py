@@ -12,7 +12,7 @@ import time
 import weakref
 from typing import Any, Self
 
-from ourio._insight.watchdog import Stall, Watchdog
+from ourio._insight.stalls.watchdog import Stall, Watchdog
 from ourio._loop import EventLoop
 
 #: Records that are kept by default: 24 bytes each, so 3 MiB.
@@ -134,6 +134,6 @@ class FlightRecorder:
 
 
 def _program() -> str:
-    from ourio._insight.monitor import program
+    from ourio._insight.monitor.monitor import program
 
     return program()

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ourio._insight import waits
-from ourio._insight.loop_watch import LoopWatch
+from ourio._insight.observer import LoopWatch
 from ourio._insight.waits import Place
 from ourio._loop import EventLoop
 

@@ -14,13 +14,15 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, TextIO
 
-from ourio._insight import forgotten, waits, watchdog
+from ourio._insight import waits
 from ourio._insight.deadlock import Deadlock, DeadlockError, DeadlockWatch
-from ourio._insight.forgotten import ForgottenAwait
 from ourio._insight.shutdown import ShutdownWatch, SlowShutdown
-from ourio._insight.tasks import Flood, LostException, TaskBook
+from ourio._insight.stalls import watchdog
+from ourio._insight.stalls.watchdog import Stall, Watchdog
+from ourio._insight.tasks import forgotten
+from ourio._insight.tasks.forgotten import ForgottenAwait
+from ourio._insight.tasks.registry import Flood, LostException, TaskBook
 from ourio._insight.waits import Place
-from ourio._insight.watchdog import Stall, Watchdog
 from ourio._loop import EventLoop
 
 _REMEDIES = {

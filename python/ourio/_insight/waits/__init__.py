@@ -29,9 +29,11 @@ from types import (
 )
 from typing import Any
 
+from ourio import _ourio
+
 _PATHS = sysconfig.get_paths()
 _LIBRARIES = tuple({os.path.join(_PATHS[name], "") for name in ("stdlib", "platstdlib", "purelib", "platlib")})
-_OWN = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
+_OWN = os.path.join(os.path.dirname(_ourio.__file__), "")
 # A chain of awaits that is longer is shown up to here.
 _CHAIN_MAX = 500
 # So many of a group's tasks are followed.

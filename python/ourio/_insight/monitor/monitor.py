@@ -19,12 +19,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from ourio import _ourio
-from ourio._insight import exporters, forgotten, waits
+from ourio._insight import exporters, waits
 from ourio._insight.deadlock import Deadlock, DeadlockWatch
-from ourio._insight.forgotten import ForgottenAwait
 from ourio._insight.recorder import FlightRecorder
-from ourio._insight.tasks import Flood, LostException, TaskBook
-from ourio._insight.watchdog import Stall, Watchdog
+from ourio._insight.stalls.watchdog import Stall, Watchdog
+from ourio._insight.tasks import forgotten
+from ourio._insight.tasks.forgotten import ForgottenAwait
+from ourio._insight.tasks.registry import Flood, LostException, TaskBook
 from ourio._loop import EventLoop
 
 _logger = logging.getLogger("ourio")

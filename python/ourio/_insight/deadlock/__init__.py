@@ -25,7 +25,7 @@ from typing import Any, Final, Literal
 
 from ourio import _ourio
 from ourio._insight import waits
-from ourio._insight.loop_watch import LoopWatch
+from ourio._insight.observer import LoopWatch
 from ourio._loop import EventLoop, open_loops
 
 _logger = logging.getLogger("ourio")

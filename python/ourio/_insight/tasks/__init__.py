@@ -1,0 +1,1 @@
+"""Tasks: where they come from, which have failed unseen, and coroutines that never became one."""
