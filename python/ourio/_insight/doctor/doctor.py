@@ -14,15 +14,15 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, TextIO
 
-from ourio._insight import waits
+from ourio._insight import places
 from ourio._insight.deadlock import Deadlock, DeadlockError, DeadlockWatch
+from ourio._insight.places import Place
 from ourio._insight.shutdown import ShutdownWatch, SlowShutdown
 from ourio._insight.stalls import watchdog
 from ourio._insight.stalls.watchdog import Stall, Watchdog
 from ourio._insight.tasks import forgotten
 from ourio._insight.tasks.forgotten import ForgottenAwait
 from ourio._insight.tasks.registry import Flood, LostException, TaskBook
-from ourio._insight.waits import Place
 from ourio._loop import EventLoop
 
 _REMEDIES = {
@@ -240,7 +240,7 @@ class Doctor:
                 _finding("destroyed task", f"task {task.get_name()!r} was dropped while it waited", place, remedy),
             )
         elif message.endswith("exception was never retrieved") and exception is not None:
-            place = waits.own_place(exception.__traceback__)
+            place = places.of_traceback(exception.__traceback__)
             name = f"task {task.get_name()!r}" if isinstance(task, asyncio.Task) else "a future"
             text = f"{name} failed with {exception!r}, and nobody asked for it"
             self._add(("lost", place), _finding("lost exception", text, place, _LOST))

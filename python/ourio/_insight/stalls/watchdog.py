@@ -24,7 +24,7 @@ from types import FrameType
 from typing import Any, Final, Self
 
 from ourio._insight.observer import Witness
-from ourio._insight.waits import is_own
+from ourio._insight.places import is_own
 from ourio._loop import EventLoop, open_loops
 from ourio._ourio import StallWatch, _own_delay, _set_pending_call
 

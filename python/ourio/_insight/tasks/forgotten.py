@@ -13,8 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ourio._insight import waits
-from ourio._insight.waits import Place
+from ourio._insight.places import Place, innermost_own
 from ourio._ourio import InTurn
 
 _logger = logging.getLogger("ourio")
@@ -88,8 +87,7 @@ def _tell(coroutine: Any) -> None:
 
 def _origin(coroutine: Any) -> Place | None:
     """The innermost line of the program's own code that made a coroutine."""
-    places = [Place(*entry) for entry in getattr(coroutine, "cr_origin", None) or ()]
-    return next((one for one in places if waits.is_own(one.filename)), places[0] if places else None)
+    return innermost_own(Place(*entry) for entry in getattr(coroutine, "cr_origin", None) or ())
 
 
 def _task_name() -> str | None:

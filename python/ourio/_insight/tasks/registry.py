@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from types import CodeType
 from typing import Any
 
-from ourio._insight import waits
+from ourio._insight import places
 from ourio._insight.observer import LoopWatch
-from ourio._insight.waits import Place
+from ourio._insight.places import Place
 from ourio._loop import EventLoop
 
 _logger = logging.getLogger("ourio")
@@ -192,7 +192,7 @@ class TaskBook(LoopWatch):
             code = following.f_code
             own = self._own.get(code)
             if own is None:
-                own = self._own[code] = waits.is_own(code.co_filename)
+                own = self._own[code] = places.is_own(code.co_filename)
             if own:
                 return code, following.f_lineno or 0
             following = following.f_back
@@ -273,7 +273,7 @@ class TaskBook(LoopWatch):
         lost = LostException(
             task.get_name(),
             repr(exception),
-            waits.own_place(exception.__traceback__ if exception is not None else None),
+            places.of_traceback(exception.__traceback__ if exception is not None else None),
             note.site.place,
             now - (note.failed or now),
         )
