@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import ourio
-from ourio import _runner
+from ourio._insight import settings
 
 
 def run_program(arguments: list[str]) -> int:
@@ -124,7 +124,7 @@ def _run(arguments: list[str]) -> int:
         try:
             # Found out before the program has run for an hour.
             with open(options.trace, "wb"):
-                _runner.trace = Path(options.trace).resolve()
+                settings.trace = Path(options.trace).resolve()
         except OSError as error:
             print(f"ourio run: {error}", file=sys.stderr)
             return 2
@@ -146,7 +146,7 @@ def _is_loopback(parser: argparse.ArgumentParser, address: str) -> bool:
 def _look(command: str, arguments: list[str]) -> int:
     """Ask a process, and print its answer."""
     from ourio import _ourio
-    from ourio._insight.monitor import client
+    from ourio._insight.monitor import client, texts
 
     parser = argparse.ArgumentParser(prog=f"ourio {command}", description=_LOOKS[command])
     if command == "why":
@@ -165,16 +165,16 @@ def _look(command: str, arguments: list[str]) -> int:
                 return 0
             case "tasks":
                 answer = client.ask(path, "/api/tasks")
-                text = client.tasks_text(answer)
+                text = texts.tasks(answer)
             case "tree":
                 answer = client.ask(path, "/api/tasks")
-                text = client.tree_text(answer)
+                text = texts.tree(answer)
             case "why":
                 answer = client.ask(path, f"/api/why?task={client.quoted(options.task)}")
-                text = client.why_text(answer)
+                text = texts.why(answer)
             case _:
                 answer = client.ask(path, "/api/notes")
-                text = client.notes_text(answer)
+                text = texts.notes(answer)
     except (client.NoAnswer, OSError) as error:
         print(f"ourio {command}: {error}", file=sys.stderr)
         return 1

@@ -13,16 +13,16 @@ import time
 
 import ourio
 import pytest
-from ourio._insight import deadlock as insight
 from ourio._insight import waits
-from ourio._insight.deadlock import DeadlockWatch
+from ourio._insight.deadlock import wakers
+from ourio._insight.deadlock.detector import DeadlockDetector
 
 
 @pytest.fixture(autouse=True)
 def alone(monkeypatch):
     """The test runner's own time limit is a handler of SIGALRM, which could wake a loop."""
-    handled = insight._handled_signals
-    monkeypatch.setattr(insight, "_handled_signals", lambda: [one for one in handled() if one != signal.SIGALRM])
+    handled = wakers._handled_signals
+    monkeypatch.setattr(wakers, "_handled_signals", lambda: [one for one in handled() if one != signal.SIGALRM])
 
 
 pytestmark = pytest.mark.timeout(20)
@@ -170,7 +170,7 @@ def test_what_another_thread_could_wake_is_probable_and_names_it():
         done.set()
 
     with asyncio.Runner(loop_factory=ourio.EventLoop) as runner:
-        watch = DeadlockWatch(runner.get_loop(), "report", see)
+        watch = DeadlockDetector(runner.get_loop(), "report", see)
         watch.start()
         runner.run(main())
     assert [deadlock.grade for deadlock in found] == ["probable"]
@@ -180,7 +180,7 @@ def test_what_another_thread_could_wake_is_probable_and_names_it():
 
 @pytest.mark.parametrize("wakes", ["a thread that reads", "a thread that sleeps", "a thread that computes", "a signal"])
 def test_what_the_outside_may_wake_is_not_even_probable(wakes, monkeypatch):
-    monkeypatch.setattr("ourio._insight.deadlock._QUIET", 0.1)
+    monkeypatch.setattr("ourio._insight.deadlock.detector._QUIET", 0.1)
     found = []
 
     async def main():
@@ -214,15 +214,15 @@ def test_what_the_outside_may_wake_is_not_even_probable(wakes, monkeypatch):
         os.close(writes)
 
     with asyncio.Runner(loop_factory=ourio.EventLoop) as runner:
-        DeadlockWatch(runner.get_loop(), "report", found.append).start()
+        DeadlockDetector(runner.get_loop(), "report", found.append).start()
         runner.run(main())
     assert not found
 
 
 def test_a_thread_that_waits_for_the_interpreter_only_is_not_called_stuck(monkeypatch):
-    monkeypatch.setattr("ourio._insight.deadlock._QUIET", 0.1)
+    monkeypatch.setattr("ourio._insight.deadlock.detector._QUIET", 0.1)
     found, looks = [], []
-    waits_outside, library = insight._waits_outside, ctypes.PyDLL(None)
+    waits_outside, library = wakers._waits_outside, ctypes.PyDLL(None)
 
     async def main():
         event, loop = asyncio.Event(), asyncio.get_running_loop()
@@ -241,7 +241,7 @@ def test_a_thread_that_waits_for_the_interpreter_only_is_not_called_stuck(monkey
             looks.append(waits_outside(asked))
             return looks[-1]
 
-        monkeypatch.setattr(insight, "_waits_outside", look)
+        monkeypatch.setattr(wakers, "_waits_outside", look)
         thread = threading.Thread(target=later)
         thread.start()
         await event.wait()
@@ -250,7 +250,7 @@ def test_a_thread_that_waits_for_the_interpreter_only_is_not_called_stuck(monkey
         os.close(writes)
 
     with asyncio.Runner(loop_factory=ourio.EventLoop) as runner:
-        DeadlockWatch(runner.get_loop(), "report", found.append).start()
+        DeadlockDetector(runner.get_loop(), "report", found.append).start()
         runner.run(main())
     assert looks
     assert not found
@@ -301,7 +301,7 @@ def circles(main):
     """The circles that are told while a program runs."""
     found = []
     with asyncio.Runner(loop_factory=ourio.EventLoop) as runner:
-        DeadlockWatch(runner.get_loop(), "report", found.append).start()
+        DeadlockDetector(runner.get_loop(), "report", found.append).start()
         runner.run(main(found))
     return found
 
@@ -432,8 +432,8 @@ def test_what_a_thread_sends_before_it_ends_is_never_taken_for_a_deadlock():
 
 
 def test_a_thread_that_is_not_pythons_could_wake_the_loop(monkeypatch):
-    monkeypatch.setattr(insight, "_foreign_threads", lambda _known: ["grpc_global_tim"])
-    assert insight.could_wake() == ["a thread that is not Python's (grpc_global_tim)"]
+    monkeypatch.setattr(wakers, "_foreign_threads", lambda _known: ["grpc_global_tim"])
+    assert wakers.could_wake() == ["a thread that is not Python's (grpc_global_tim)"]
 
 
 def test_a_wrong_choice_is_refused(monkeypatch):

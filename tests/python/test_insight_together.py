@@ -16,10 +16,10 @@ import time
 import ourio
 import pytest
 from ourio._insight import waits
-from ourio._insight.deadlock import DeadlockWatch
+from ourio._insight.deadlock.detector import DeadlockDetector
 from ourio._insight.monitor import Monitor
-from ourio._insight.shutdown import ShutdownWatch
-from ourio._insight.tasks.registry import TaskBook
+from ourio._insight.shutdown import ShutdownObserver
+from ourio._insight.tasks.registry import TaskRegistry
 
 STALLS = int(os.environ.get("OURIO_STALLS", "300"))
 
@@ -51,9 +51,9 @@ def test_many_short_stalls_while_everything_is_read_break_nothing(tmp_path, monk
         def read_everything():
             while not stop.is_set():
                 try:
-                    monitor._answer("tasks", "")
-                    monitor._answer("why", "Task-1")
-                    monitor._answer("sites", "")
+                    monitor._answers.answer("tasks", "")
+                    monitor._answers.answer("why", "Task-1")
+                    monitor._answers.answer("sites", "")
                     loop.metrics()
                     recorder.trace()
                     for task in asyncio.all_tasks(loop):
@@ -91,8 +91,8 @@ def test_many_short_stalls_while_everything_is_read_break_nothing(tmp_path, monk
         loop = runner.get_loop()
         Monitor.show(loop, tasks=True, threshold=0.001)
         ourio.Watchdog(loop, 0.001, stalls.append).start()
-        DeadlockWatch(loop, "report").start()
-        ShutdownWatch(loop, stalls.append).start()
+        DeadlockDetector(loop, "report").start()
+        ShutdownObserver(loop, stalls.append).start()
         recorder = ourio.FlightRecorder(loop, 1000)
         recorder.start()
         runner.run(main(loop, recorder))
@@ -143,13 +143,13 @@ def test_a_loop_left_unclosed_with_everything_on_harms_nobody(tmp_path):
 
 
 def test_a_book_forgets_tasks_that_are_done():
-    async def main(book):
+    async def main(registry):
         for _ in range(10):
             await asyncio.gather(*(asyncio.sleep(0) for _ in range(100)))
-            book.look()
-        return len(book._notes)
+            registry.look()
+        return len(registry._notes)
 
     with asyncio.Runner(loop_factory=ourio.EventLoop) as runner:
-        book = TaskBook(runner.get_loop())
-        book.start()
-        assert runner.run(main(book)) <= 2
+        registry = TaskRegistry(runner.get_loop())
+        registry.start()
+        assert runner.run(main(registry)) <= 2

@@ -7,18 +7,18 @@ import time
 import warnings
 
 import ourio
-from ourio._insight.shutdown import ShutdownWatch
+from ourio._insight.shutdown import ShutdownObserver
 from ourio._insight.tasks import forgotten
 from ourio._insight.tasks import registry as insight
-from ourio._insight.tasks.registry import TaskBook
+from ourio._insight.tasks.registry import TaskRegistry
 
 
 def noted(main, **options):
     """Run a program whose tasks are noted."""
     with asyncio.Runner(loop_factory=ourio.EventLoop) as runner:
-        book = TaskBook(runner.get_loop(), **options)
-        book.start()
-        return runner.run(main(book))
+        registry = TaskRegistry(runner.get_loop(), **options)
+        registry.start()
+        return runner.run(main(registry))
 
 
 async def fails():
@@ -28,13 +28,13 @@ async def fails():
 def test_a_failure_nobody_asks_for_is_told_while_the_task_is_kept():
     lost = []
 
-    async def main(book):
+    async def main(registry):
         task = asyncio.create_task(fails(), name="the refresher")
         while not lost:
             await asyncio.sleep(0.01)
-            book.look()
+            registry.look()
         assert task.done()
-        book.look()
+        registry.look()
 
     noted(main, on_lost=lost.append, grace=0.02)
     (one,) = lost
@@ -49,7 +49,7 @@ def test_a_failure_nobody_asks_for_is_told_while_the_task_is_kept():
 def test_a_failure_that_was_asked_for_is_not():
     lost = []
 
-    async def main(book):
+    async def main(registry):
         kept = []
         for look in (lambda task: task.exception(), lambda task: asyncio.wait([task]), lambda task: task):
             task = asyncio.create_task(fails())
@@ -63,8 +63,8 @@ def test_a_failure_that_was_asked_for_is_not():
                 task.exception()
         async with asyncio.timeout(1):
             await asyncio.sleep(0.05)
-        book.look()
-        book.look(at_end=True)
+        registry.look()
+        registry.look(at_end=True)
 
     noted(main, on_lost=lost.append, grace=0.0)
     assert not lost
@@ -73,11 +73,11 @@ def test_a_failure_that_was_asked_for_is_not():
 def test_a_line_that_makes_too_many_tasks_is_told_once():
     floods = []
 
-    async def main(book):
+    async def main(registry):
         tasks = [asyncio.create_task(asyncio.sleep(30)) for _ in range(insight.FLOOD)]
         await asyncio.sleep(0)
-        book.look()
-        book.look()
+        registry.look()
+        registry.look()
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
@@ -91,17 +91,17 @@ def test_a_line_that_makes_too_many_tasks_is_told_once():
 def test_a_line_that_grows_for_long_is_told_and_one_that_ebbs_is_not():
     floods = []
 
-    async def main(book):
+    async def main(registry):
         growing, ebbing = [], []
         for _ in range(12):
             growing += [asyncio.create_task(asyncio.sleep(30)) for _ in range(60)]
             ebbing = [asyncio.create_task(asyncio.sleep(0)) for _ in range(1000)]
             await asyncio.wait(ebbing)
-            book.look()
+            registry.look()
         for task in growing:
             task.cancel()
         await asyncio.wait(growing)
-        sites = {site.place.lineno: site for site in book.sites()}
+        sites = {site.place.lineno: site for site in registry.sites()}
         assert sum(site.created for site in sites.values()) == 12 * 1060 + 1
 
     noted(main, on_flood=floods.append)
@@ -111,15 +111,15 @@ def test_a_line_that_grows_for_long_is_told_and_one_that_ebbs_is_not():
 
 
 def test_tasks_are_noted_with_every_way_to_make_them_and_keep_their_names_and_contexts():
-    async def main(book):
+    async def main(registry):
         async with asyncio.TaskGroup() as group:
             named = group.create_task(asyncio.sleep(0.01), name="named")
-            known = book.notes()
+            known = registry.notes()
             assert known[id(named)][0].filename == __file__
         await asyncio.gather(asyncio.sleep(0), asyncio.ensure_future(asyncio.sleep(0)))
         assert named.get_name() == "named"
-        book.look()
-        assert {site.place.filename for site in book.sites()} == {__file__}
+        registry.look()
+        assert {site.place.filename for site in registry.sites()} == {__file__}
 
     noted(main)
 
@@ -172,7 +172,7 @@ def ends(main):
     """What is told of a program's end."""
     told = []
     with asyncio.Runner(loop_factory=ourio.EventLoop) as runner:
-        ShutdownWatch(runner.get_loop(), told.append, 0.2).start()
+        ShutdownObserver(runner.get_loop(), told.append, 0.2).start()
         runner.run(main())
     return told
 

@@ -1,6 +1,6 @@
-"""``LoopWatch``: what the watches of a loop have in common: a thread that looks now and then, until the loop is closed.
+"""``Observer``: what those who observe a loop have in common: a thread that looks now and then, until it is closed.
 
-A watch keeps no loop alive. Closing a loop stops what watches it, so that no thread outlives its use.
+An observer keeps no loop alive. Closing a loop stops who observes it, so that no thread outlives its use.
 """
 
 import sys
@@ -12,8 +12,8 @@ from ourio._loop import EventLoop
 from ourio._ourio import _own_delay
 
 
-class Witness:
-    """What must see a loop at once, when the interpreter's lock was kept from all threads for long."""
+class PromptObserver:
+    """Who must see a loop at once, when the interpreter's lock was kept from all threads for long."""
 
     def catch_up(self, delayed: float) -> None:
         """Look, from another thread of ours: the loop may go on as soon as that lets go of the lock.
@@ -24,8 +24,8 @@ class Witness:
         raise NotImplementedError
 
 
-class LoopWatch:
-    """Watches one loop.
+class Observer:
+    """Observes one loop.
 
     Args:
         loop: The loop.
@@ -45,7 +45,7 @@ class LoopWatch:
             self._thread.start()
 
     def _wait(self, seconds: float) -> bool:
-        """Wait, in the thread; whether the watch has ended.
+        """Wait, in the thread; whether the observer has ended.
 
         Whoever waits for the interpreter's lock gets it in no order. If this thread does so before one that only waited
         to see what the loop is blocked by, it looks on behalf of that.
@@ -54,12 +54,12 @@ class LoopWatch:
         has_ended = self._ended.wait(seconds)
         loop = self._loop()
         for other in () if loop is None or has_ended else loop._observers:
-            if isinstance(other, Witness):
+            if isinstance(other, PromptObserver):
                 other.catch_up(_own_delay() - before)
         return has_ended
 
     def stop(self) -> None:
-        """Watch no more. What the thread does at the moment is waited for."""
+        """Observe no more. What the thread does at the moment is waited for."""
         loop = self._loop()
         if loop is not None:
             loop._observers = tuple(other for other in loop._observers if other is not self)

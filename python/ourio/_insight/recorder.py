@@ -12,7 +12,8 @@ import time
 import weakref
 from typing import Any, Self
 
-from ourio._insight.stalls.watchdog import Stall, Watchdog
+from ourio._insight import program
+from ourio._insight.stalls import Stall, Watchdog
 from ourio._loop import EventLoop
 
 #: Records that are kept by default: 24 bytes each, so 3 MiB.
@@ -102,7 +103,7 @@ class FlightRecorder:
             RuntimeError: Nothing records.
         """
         loop = self._loop()
-        traced = None if loop is None else loop._trace(_program(), threading.current_thread().name)
+        traced = None if loop is None else loop._trace(program.name(), threading.current_thread().name)
         if traced is None:
             raise RuntimeError("nothing is recorded")
         return traced[0]
@@ -131,9 +132,3 @@ class FlightRecorder:
             return
         self._stalled_at = now
         self.write(os.path.join(self._on_stall, f"stall-{os.getpid()}-{time.time():.0f}.pftrace"))
-
-
-def _program() -> str:
-    from ourio._insight.monitor.monitor import program
-
-    return program()

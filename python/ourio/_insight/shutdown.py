@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ourio._insight import places, waits
-from ourio._insight.observer import LoopWatch
+from ourio._insight.observer import Observer
 from ourio._insight.places import Place
 from ourio._loop import EventLoop
 
@@ -41,13 +41,13 @@ class SlowShutdown:
         return f"the end of the program takes {self.duration:.1f} s: {names or 'unknown'}"
 
 
-class ShutdownWatch(LoopWatch):
+class ShutdownObserver(Observer):
     """Looks whether a loop takes long to end.
 
     Args:
         loop: The loop.
-        on_slow: Called with a :class:`SlowShutdown`, in the watch's thread, each time that who holds it up changes, and
-            at the end with the whole time.
+        on_slow: Called with a :class:`SlowShutdown`, in the observer's thread, each time that who holds it up changes,
+            and at the end with the whole time.
         limit: Seconds that it may take.
     """
 

@@ -1,6 +1,6 @@
-"""``ourio doctor``: runs a program with everything on, and ends with what is wrong with it, where, and what helps.
+"""``Doctor``: observes every loop of a program in every way, and gathers what is found.
 
-What the watchers tell is gathered by line: a line that blocks a thousand times is one finding.
+What the observers tell is gathered by line: a line that blocks a thousand times is one finding.
 """
 
 import asyncio
@@ -11,75 +11,25 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, TextIO
 
-from ourio._insight import places
-from ourio._insight.deadlock import Deadlock, DeadlockError, DeadlockWatch
-from ourio._insight.places import Place
-from ourio._insight.shutdown import ShutdownWatch, SlowShutdown
-from ourio._insight.stalls import watchdog
-from ourio._insight.stalls.watchdog import Stall, Watchdog
+from ourio._insight import places, settings
+from ourio._insight.deadlock import Deadlock, DeadlockError
+from ourio._insight.deadlock.detector import DeadlockDetector
+from ourio._insight.doctor import remedies
+from ourio._insight.doctor.finding import Finding, finding_at
+from ourio._insight.shutdown import ShutdownObserver, SlowShutdown
+from ourio._insight.stalls import Stall, Watchdog
 from ourio._insight.tasks import forgotten
 from ourio._insight.tasks.forgotten import ForgottenAwait
-from ourio._insight.tasks.registry import Flood, LostException, TaskBook
+from ourio._insight.tasks.registry import TaskRegistry
+from ourio._insight.tasks.reports import Flood, LostException
 from ourio._loop import EventLoop
-
-_REMEDIES = {
-    watchdog.PYTHON: "move the computation to a process (loop.run_in_executor with a ProcessPoolExecutor), or let"
-    " others run in between (await asyncio.sleep(0)).",
-    watchdog.CALL: "use the asynchronous call instead (asyncio.sleep, streams, an asyncio client), or run it in a"
-    " thread: await asyncio.to_thread(...).",
-    watchdog.LOCK: "a lock of threading blocks the whole loop: use asyncio.Lock, or take it in a thread.",
-    watchdog.GIL: "another thread keeps the interpreter's lock: move its work to another process.",
-    watchdog.COLLECTION: "make fewer objects that live long and refer to each other, or gc.freeze() after the start.",
-    watchdog.DESCHEDULED: "the machine has too little CPU for this process.",
-    watchdog.UNKNOWN: "look at the stack, and move what blocks into a thread or a process.",
-}
-_NATIVE_KEEPS = "this native code keeps the interpreter's lock, so a thread does not help: run it in another process."
-_NATIVE_SHARES = "run it in a thread: await asyncio.to_thread(...); it lets go of the interpreter's lock."
-_DEADLOCK = "bound what may never happen: async with asyncio.timeout(...)."
-_DEADLOCKS = {
-    "lock": "take locks in one order everywhere, and hold none over a wait for somebody who needs it.",
-    "semaphore": "hold no place of a semaphore over a wait for somebody who needs one.",
-    "queue": "tell the other side when there is nothing more: a last item, task_done, or Queue.shutdown (3.13).",
-    "task": "let no two tasks wait for each other's end; pass results through a future or a queue.",
-    "event": "set the event on every way out of who is to set it, also when that fails.",
-    "future": "set the future on every way out of who is to set it, also when that fails.",
-}
-_LOST = "asyncio: exceptions of a task are seen by who awaits it: await it, use a TaskGroup, or a done callback."
-
-
-@dataclass
-class Finding:
-    """One thing that is wrong with a program.
-
-    Attributes:
-        kind: ``"stall"``, ``"deadlock"``, ``"lost exception"``, ``"forgotten await"``, ``"flood"``,
-            ``"destroyed task"`` or ``"slow shutdown"``.
-        text: What was seen.
-        filename: The file; ``None`` if no line is to blame.
-        lineno: The line.
-        function: The function.
-        cause: Of a stall, its cause.
-        remedy: One sentence on what helps.
-        count: How often it was seen.
-        seconds: How long it took in all, where that has a meaning.
-    """
-
-    kind: str
-    text: str
-    filename: str | None
-    lineno: int | None
-    function: str | None
-    remedy: str
-    cause: str = ""
-    count: int = 1
-    seconds: float = 0.0
 
 
 class Doctor:
-    """Watches every loop that it is attached to, and gathers what is found.
+    """Observes every loop that it is attached to, and gathers what is found.
 
     Args:
         threshold: Seconds that a turn may take.
@@ -90,7 +40,7 @@ class Doctor:
         self._threshold, self._shutdown = threshold, shutdown
         self._findings: dict[tuple[Any, ...], Finding] = {}
         self._changing = threading.Lock()
-        self._books: list[TaskBook] = []
+        self._registries: list[TaskRegistry] = []
         self._began = time.monotonic()
 
     def start(self) -> None:
@@ -99,20 +49,20 @@ class Doctor:
 
     def stop(self) -> None:
         """Listen no more. What the loops' tasks left is looked at for the last time."""
-        for book in self._books:
-            book.look(at_end=True)
+        for registry in self._registries:
+            registry.look(at_end=True)
         forgotten.unlisten(self._see_forgotten)
 
     def attach(self, loop: EventLoop) -> None:
-        """Watch a loop, until it is closed."""
-        book = TaskBook(loop, self._see_lost, self._see_flood)
-        self._books.append(book)
+        """Observe a loop, until it is closed."""
+        registry = TaskRegistry(loop, self._see_lost, self._see_flood)
+        self._registries.append(registry)
         loop._origin_depth = forgotten.DEPTH
-        loop._report_listener = lambda context: self._see_report(book, context)
-        book.start()
+        loop._report_listener = lambda context: self._see_report(registry, context)
+        registry.start()
         Watchdog(loop, self._threshold, self._see_stall, logs=False).start()
-        DeadlockWatch(loop, "raise", self._see_deadlock, logs=False).start()
-        ShutdownWatch(loop, self._see_shutdown, self._shutdown).start()
+        DeadlockDetector(loop, "raise", self._see_deadlock, logs=False).start()
+        ShutdownObserver(loop, self._see_shutdown, self._shutdown).start()
 
     def findings(self) -> list[Finding]:
         """What was found, the worst first."""
@@ -153,7 +103,6 @@ class Doctor:
         if not stall.over:
             # Its end tells all of it; a program that ends while it is blocked has none.
             return
-        remedy = _REMEDIES.get(stall.cause) or (_NATIVE_KEEPS if "with the GIL" in stall.detail else _NATIVE_SHARES)
         with self._changing:
             key = ("stall", stall.filename, stall.lineno)
             known = self._findings.get(key)
@@ -172,7 +121,7 @@ class Doctor:
                 stall.filename,
                 stall.lineno,
                 stall.function,
-                remedy,
+                remedies.of_stall(stall),
                 cause=stall.cause,
                 count=times,
                 seconds=stall.duration,
@@ -194,7 +143,7 @@ class Doctor:
                 blamed.filename,
                 blamed.lineno,
                 blamed.function,
-                _DEADLOCKS.get(blamed.kind, _DEADLOCK),
+                remedies.of_deadlock(blamed.kind),
                 cause=deadlock.grade,
             ),
         )
@@ -203,29 +152,29 @@ class Doctor:
         place = lost.failed_at or lost.created_at
         created = f"; the task was created at {lost.created_at}" if lost.created_at else ""
         text = f"task {lost.name!r} failed with {lost.exception}, and nobody asked for it{created}"
-        self._add(("lost", place), _finding("lost exception", text, place, _LOST))
+        self._add(("lost", place), finding_at("lost exception", text, place, remedies.LOST_EXCEPTION))
 
     def _see_flood(self, flood: Flood) -> None:
-        remedy = "bound how many run at a time: a Semaphore around the work, or a Queue with a few workers."
-        self._add(("flood", flood.site), _finding("flood", str(flood).partition(", at ")[0], flood.site, remedy))
+        self._add(
+            ("flood", flood.site), finding_at("flood", str(flood).partition(", at ")[0], flood.site, remedies.FLOOD)
+        )
 
     def _see_forgotten(self, told: ForgottenAwait) -> None:
         text = f"coroutine {told.coroutine!r} was never awaited" + (f", in task {told.task!r}" if told.task else "")
-        remedy = "await it, or make a task of it: asyncio.create_task(...)."
         self._add(
-            ("forgotten", told.created_at, told.coroutine), _finding("forgotten await", text, told.created_at, remedy)
+            ("forgotten", told.created_at, told.coroutine),
+            finding_at("forgotten await", text, told.created_at, remedies.FORGOTTEN_AWAIT),
         )
 
     def _see_shutdown(self, slow: SlowShutdown) -> None:
         place = next((place for _, place in slow.holders if place is not None), None)
-        remedy = "end tasks when they are cancelled, and tell threads to stop before the program ends."
-        finding = _finding("slow shutdown", str(slow), place, remedy)
+        finding = finding_at("slow shutdown", str(slow), place, remedies.SLOW_SHUTDOWN)
         finding.seconds = slow.duration
         with self._changing:
             # The last word is the whole time.
             self._findings["shutdown", place] = finding
 
-    def _see_report(self, book: TaskBook, context: dict[str, Any]) -> None:
+    def _see_report(self, registry: TaskRegistry, context: dict[str, Any]) -> None:
         """What asyncio reports to the loop's exception handler."""
         message, task = context.get("message") or "", context.get("task") or context.get("future")
         exception = context.get("exception")
@@ -233,17 +182,21 @@ class Doctor:
             if any(key[0] == "deadlock" for key in tuple(self._findings)):
                 # What was in a deadlock cannot end in any other way.
                 return
-            place = book.created_at(task)
-            remedy = "keep a reference to a task for as long as it is to run: the loop itself keeps none."
+            place = registry.created_at(task)
             self._add(
                 ("destroyed", place),
-                _finding("destroyed task", f"task {task.get_name()!r} was dropped while it waited", place, remedy),
+                finding_at(
+                    "destroyed task",
+                    f"task {task.get_name()!r} was dropped while it waited",
+                    place,
+                    remedies.DESTROYED_TASK,
+                ),
             )
         elif message.endswith("exception was never retrieved") and exception is not None:
             place = places.of_traceback(exception.__traceback__)
             name = f"task {task.get_name()!r}" if isinstance(task, asyncio.Task) else "a future"
             text = f"{name} failed with {exception!r}, and nobody asked for it"
-            self._add(("lost", place), _finding("lost exception", text, place, _LOST))
+            self._add(("lost", place), finding_at("lost exception", text, place, remedies.LOST_EXCEPTION))
 
 
 def run(script: Callable[[], object], threshold: float, shutdown: float, json_to: TextIO | None) -> int:
@@ -258,11 +211,9 @@ def run(script: Callable[[], object], threshold: float, shutdown: float, json_to
     Returns:
         0 if nothing was found, else 1; what the program raised is printed, and 1 too.
     """
-    from ourio import _runner
-
     doctor = Doctor(threshold, shutdown)
     doctor.start()
-    _runner.attach = doctor.attach
+    settings.attach = doctor.attach
     failed = False
     try:
         script()
@@ -278,18 +229,12 @@ def run(script: Callable[[], object], threshold: float, shutdown: float, json_to
         if not isinstance(error, DeadlockError):
             traceback.print_exc()
     finally:
-        _runner.attach = None
+        settings.attach = None
         doctor.stop()
     doctor.report()
     if json_to is not None:
         print(doctor.as_json(), file=json_to)
     return 1 if failed or doctor.findings() else 0
-
-
-def _finding(kind: str, text: str, place: Place | None, remedy: str) -> Finding:
-    if place is None:
-        return Finding(kind, text, None, None, None, remedy)
-    return Finding(kind, text, place.filename, place.lineno, place.function, remedy)
 
 
 def _counted(number: int) -> str:

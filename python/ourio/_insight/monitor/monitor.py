@@ -5,9 +5,7 @@ they wait for) is answered by a thread here, which needs the interpreter's lock;
 answer says so.
 """
 
-import asyncio
 import atexit
-import base64
 import json
 import logging
 import os
@@ -15,26 +13,21 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Iterator
 from typing import Any
 
 from ourio import _ourio
-from ourio._insight import exporters, waits
-from ourio._insight.deadlock import Deadlock, DeadlockWatch
-from ourio._insight.recorder import FlightRecorder
-from ourio._insight.stalls.watchdog import Stall, Watchdog
+from ourio._insight import program
+from ourio._insight.deadlock import Deadlock
+from ourio._insight.deadlock.detector import DeadlockDetector
+from ourio._insight.monitor.answers import Answers
+from ourio._insight.stalls import Stall, Watchdog
 from ourio._insight.tasks import forgotten
 from ourio._insight.tasks.forgotten import ForgottenAwait
-from ourio._insight.tasks.registry import Flood, LostException, TaskBook
-from ourio._loop import EventLoop
+from ourio._insight.tasks.registry import TaskRegistry
+from ourio._insight.tasks.reports import Flood, LostException
+from ourio._loop import EventLoop, open_loops
 
 _logger = logging.getLogger("ourio")
-
-# So many tasks are described in an answer, and looked at for who holds what.
-_TASKS_MAX = 1000
-_LOOKED_MAX = 5000
-# A task waits for one that waits for one: told up to here.
-_WHY_MAX = 50
 
 
 class Monitor:
@@ -54,11 +47,10 @@ class Monitor:
 
     def __init__(self, http: str | None = None) -> None:
         host = f"{sys.implementation.name} {sys.version.split()[0]}"
-        self._native = _ourio.Monitor(program(), host, http)
+        self._native = _ourio.Monitor(program.name(), host, http)
         self._loops: dict[str, weakref.ref[EventLoop]] = {}
-        self._books: dict[str, TaskBook] = {}
-        # Those that a command has started.
-        self._recorders: list[FlightRecorder] = []
+        self._registries: dict[str, TaskRegistry] = {}
+        self._answers = Answers(self._loops, self._registries)
         self._process = os.getpid()
         self._thread = threading.Thread(target=self._answer_all, name="ourio-answers", daemon=True)
         self._thread.start()
@@ -109,14 +101,14 @@ class Monitor:
         for observer in loop._observers:
             if isinstance(observer, Watchdog):
                 observer.listeners = (*observer.listeners, self._see_stall)
-            elif isinstance(observer, DeadlockWatch):
+            elif isinstance(observer, DeadlockDetector):
                 observer.listeners = (*observer.listeners, self._see_deadlock)
         if tasks:
-            if not self._books:
+            if not self._registries:
                 forgotten.listen(self._see_forgotten)
             loop._origin_depth = forgotten.DEPTH
-            book = self._books[name] = TaskBook(loop, self._see_lost, self._see_flood)
-            book.start()
+            registry = self._registries[name] = TaskRegistry(loop, self._see_lost, self._see_flood)
+            registry.start()
         self._native.add(loop, name)
 
     def _remove(self, name: str) -> None:
@@ -126,7 +118,7 @@ class Monitor:
         with self._changing:
             self._native.remove(name)
             self._loops.pop(name, None)
-            if self._books.pop(name, None) is not None and not self._books:
+            if self._registries.pop(name, None) is not None and not self._registries:
                 forgotten.unlisten(self._see_forgotten)
             is_last = not self._loops
             if is_last and Monitor.current is self:
@@ -172,108 +164,15 @@ class Monitor:
     # -- what is asked ---------------------------------------------------------------------------------
 
     def _answer_all(self) -> None:
-        bell = self._native.fileno()
-        while not self._native.is_stopped() and os.read(bell, 1):
+        wakeup = self._native.fileno()
+        while not self._native.is_stopped() and os.read(wakeup, 1):
             for number, name, argument in self._native.questions():
                 try:
-                    answer = self._answer(name, argument)
+                    answer = self._answers.answer(name, argument)
                 except Exception as error:
                     _logger.exception("the monitor could not answer %r", name)
                     answer = json.dumps({"error": repr(error)})
                 self._native.answer(number, answer)
-
-    def _answer(self, name: str, argument: str) -> str:
-        match name:
-            case "tasks":
-                return json.dumps(self._tasks())
-            case "sites":
-                return json.dumps(self._sites())
-            case "why":
-                return json.dumps(self._why(argument))
-            case "trace":
-                return json.dumps(self._trace(argument))
-            case "metrics":
-                return exporters.prometheus(self._living())
-            case _:
-                return json.dumps({"error": f"there is no answer to {name!r}"})
-
-    def _living(self) -> list[tuple[str, EventLoop]]:
-        found = [(name, loop()) for name, loop in list(self._loops.items())]
-        return [(name, loop) for name, loop in found if loop is not None]
-
-    def _all_tasks(self) -> Iterator[tuple[str, "asyncio.Task[Any]"]]:
-        for name, loop in self._living():
-            for task in asyncio.all_tasks(loop):
-                yield name, task
-
-    def _tasks(self) -> dict[str, Any]:
-        everything = list(self._all_tasks())
-        noted: dict[int, Any] = {}
-        for book in list(self._books.values()):
-            noted.update(book.notes())
-        if noted:
-            everything.sort(key=lambda one: -noted[id(one[1])][1] if id(one[1]) in noted else 0.0)
-        held = waits.owners([task for _, task in everything[:_LOOKED_MAX]])
-        told = [_described(name, task, held, noted.get(id(task))) for name, task in everything[:_TASKS_MAX]]
-        return {"total": len(everything), "tasks": told}
-
-    def _sites(self) -> dict[str, Any]:
-        found = []
-        for book in list(self._books.values()):
-            book.look()
-            for site in book.sites()[:100]:
-                place = site.place
-                found.append(
-                    {
-                        "file": place.filename,
-                        "line": place.lineno,
-                        "function": place.function,
-                        "live": site.live,
-                        "created": site.created,
-                        "rate": site.rate,
-                        "oldest": site.oldest,
-                    }
-                )
-        return {"noted": bool(self._books), "sites": found}
-
-    def _trace(self, argument: str) -> dict[str, Any]:
-        """Begin to record, or tell what was recorded: of each loop."""
-        for _, loop in self._living():
-            if argument == "start" and not loop._is_recording:
-                recorder = FlightRecorder(loop)
-                recorder.start()
-                self._recorders.append(recorder)
-        if argument == "start":
-            return {"recording": [name for name, _ in self._living()]}
-        traces = {}
-        for name, loop in self._living():
-            traced = loop._trace(program(), name)
-            if traced is not None:
-                traces[name] = {"trace": base64.b64encode(traced[0]).decode(), "lost": traced[1]}
-        if argument == "stop":
-            for recorder in self._recorders:
-                recorder.stop()
-            self._recorders.clear()
-        return {"traces": traces}
-
-    def _why(self, wanted: str) -> dict[str, Any]:
-        """What a task waits for, what that waits for, and so on."""
-        everything = list(self._all_tasks())
-        held = waits.owners([task for _, task in everything[:_LOOKED_MAX]])
-        names = {task: name for name, task in everything}
-        task = next((one for _, one in everything if one.get_name() == wanted or str(id(one)) == wanted), None)
-        if task is None:
-            return {"error": f"there is no task {wanted!r}"}
-        chain: list[dict[str, Any]] = []
-        seen = set()
-        while task is not None and task not in seen and len(chain) < _WHY_MAX:
-            seen.add(task)
-            told = _described(names.get(task, "?"), task, held, None)
-            told["stack"] = [str(place) for place in waits.stack(task)]
-            chain.append(told)
-            following = [other for other in waits.wait_of(task, held).tasks if not other.done()]
-            task = following[0] if following else None
-        return {"chain": chain, "circle": chain[0]["name"] if task is not None and task in seen else None}
 
 
 def _thread_of(loop: EventLoop) -> str:
@@ -285,7 +184,7 @@ def _thread_of(loop: EventLoop) -> str:
 
 
 class _Shown:
-    """Stands among what watches a loop, so that closing the loop takes it from the monitor."""
+    """Stands among who observes a loop, so that closing the loop takes it from the monitor."""
 
     def __init__(self, monitor: Monitor, name: str) -> None:
         self._monitor, self._name = monitor, name
@@ -296,43 +195,6 @@ class _Shown:
 
 def show_process(http: str | None = None) -> None:
     """Show every open loop of this process: what a command runs in a process that was not prepared."""
-    from ourio._loop import open_loops
-
     for loop in list(open_loops):
         if not any(isinstance(observer, _Shown) for observer in loop._observers):
             Monitor.show(loop, http=http)
-
-
-def _described(
-    loop: str, task: "asyncio.Task[Any]", held: dict[int, list["asyncio.Task[Any]"]], noted: Any
-) -> dict[str, Any]:
-    wait = waits.wait_of(task, held)
-    place = waits.place(task)
-    created, age = noted if noted is not None else (None, None)
-    coroutine: Any = task.get_coro()
-    return {
-        "id": id(task),
-        "loop": loop,
-        "name": task.get_name(),
-        "coroutine": getattr(coroutine, "__qualname__", type(coroutine).__name__),
-        "state": "waiting" if wait.kind != "nothing" else "ready",
-        "waits_for": wait.text,
-        "kind": wait.kind,
-        "held_by": [id(other) for other in wait.tasks],
-        "is_held": wait.is_held,
-        "holders": [other.get_name() for other in wait.tasks],
-        "age": age,
-        "file": place.filename if place else None,
-        "line": place.lineno if place else None,
-        "function": place.function if place else None,
-        "created": f"{created.filename}:{created.lineno}" if created else None,
-    }
-
-
-def program() -> str:
-    """What this process runs, as a user would name it."""
-    main = sys.modules.get("__main__")
-    spec = getattr(main, "__spec__", None)
-    if spec is not None and spec.name not in ("__main__", "ourio.__main__"):
-        return str(spec.name).removesuffix(".__main__")
-    return os.path.basename(sys.argv[0]) if sys.argv and sys.argv[0] else "python"

@@ -6,112 +6,35 @@ and how soon, it gets the lock tells who had it: code that lets go of it (``time
 blocks; native code that keeps it is seen at the very line that called it, in the moment in which it is done.
 """
 
-import asyncio
 import contextlib
 import gc
-import linecache
 import logging
 import os
-import socket
 import sys
 import threading
 import time
-import traceback
 import weakref
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from types import FrameType
-from typing import Any, Final, Self
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Self
 
-from ourio._insight.observer import Witness
-from ourio._insight.places import is_own
+from ourio._insight.observer import PromptObserver
+from ourio._insight.stalls.look import News, is_of_ours, look_at
+from ourio._insight.stalls.stall import Stall
 from ourio._loop import EventLoop, open_loops
 from ourio._ourio import StallWatch, _own_delay, _set_pending_call
 
 _logger = logging.getLogger("ourio")
 
-#: The causes of a stall.
-PYTHON: Final = "Python code on the CPU"
-NATIVE: Final = "native code on the CPU"
-CALL: Final = "a system call"
-LOCK: Final = "waiting for a lock"
-GIL: Final = "waiting for the GIL"
-COLLECTION: Final = "garbage collection"
-DESCHEDULED: Final = "no processor to run on"
-UNKNOWN: Final = "unknown"
-
-# The lock is handed over after 5 ms at the latest (sys.getswitchinterval), unless native code keeps it.
-_PROMPT = 0.03
 # The same place is reported once per second, so that a log is not flooded by what it reports.
 _REPEAT = 1.0
 # So many turns are remembered of which the watchdog has not been told yet: no more than it is told of.
-_WITNESSED_MAX = 256
+_SIGHTINGS_MAX = 256
 # So many places are remembered for that.
 _PLACES_MAX = 1000
 
 
-@dataclass(frozen=True)
-class Stall:
-    """A time for which a loop could do nothing else.
-
-    Attributes:
-        duration: Seconds so far, or in all.
-        over: Whether it is over.
-        cause: One of the causes: ``"Python code on the CPU"``, ``"native code on the CPU"``, ``"a system call"``,
-            ``"waiting for a lock"``, ``"waiting for the GIL"``, ``"garbage collection"``, ``"no processor to run on"``
-            or ``"unknown"``.
-        detail: More of it, such as the system call, its descriptor and the peer; may be empty.
-        task: The name of the task that blocks; ``None`` for a callback.
-        filename: The file of the first frame of the program's own code; ``None`` if no stack could be had.
-        lineno: Its line.
-        function: Its function.
-        stack: All frames, the innermost last; empty if none could be had.
-        repeated: How many stalls of the same place went before without a report.
-    """
-
-    duration: float
-    over: bool
-    cause: str
-    detail: str = ""
-    task: str | None = None
-    filename: str | None = None
-    lineno: int | None = None
-    function: str | None = None
-    stack: traceback.StackSummary = field(default_factory=traceback.StackSummary, repr=False)
-    repeated: int = 0
-
-    def __str__(self) -> str:
-        state = f"was blocked for {self.duration:.2f} s" if self.over else f"is blocked ({self.duration:.2f} s so far)"
-        parts = [f"the event loop {state}: {self.cause}"]
-        if self.detail:
-            parts.append(f" ({self.detail})")
-        parts.append(f", in task {self.task!r}" if self.task else ", in a callback")
-        if self.filename:
-            parts.append(f', at "{self.filename}", line {self.lineno}, in {self.function}')
-            line = linecache.getline(self.filename, self.lineno or 0).strip()
-            if line:
-                parts.append(f": {line}")
-        if self.repeated:
-            parts.append(f" (and {self.repeated} time(s) before)")
-        return "".join(parts)
-
-
-# A stall as the native half tells of it.
-_News = tuple[int, float, bool, float, list[Any]]
-
-
-@dataclass(frozen=True)
-class _Witnessed:
-    """What any of our threads has seen of a stall: of all looks, that at what went on for the longest time."""
-
-    look: "Stall"
-    #: For how long that had gone on, since the look before.
-    span: float
-    #: Until when it has been looked at, in seconds of the stall.
-    until: float
-
-
-class Watchdog(Witness):
+class Watchdog(PromptObserver):
     """Reports turns of a loop that take too long.
 
     Each stall is reported when it has taken the threshold and again when it is over, to the logger ``ourio`` as a
@@ -154,7 +77,7 @@ class Watchdog(Witness):
         self._thread: threading.Thread | None = None
         self._changing = threading.Lock()
         # By turn: what is over may be asked for only several turns later.
-        self._witnessed: dict[int, _Witnessed] = {}
+        self._sightings: dict[int, _Sighting] = {}
         # The turns whose stalls have been told, and are not known to be over.
         self._told: set[int] = set()
         self._last: dict[tuple[str | None, int | None, str], float] = {}
@@ -209,9 +132,9 @@ class Watchdog(Witness):
         self.stop()
 
     def _report_all(self, watch: StallWatch) -> None:
-        bell = watch.fileno()
+        wakeup = watch.fileno()
         delayed = _own_delay()
-        while os.read(bell, 1):
+        while os.read(wakeup, 1):
             # How long after it was seen we have the interpreter's lock is part of the news, but for the time for which
             # we had no processor. From here on to the stack nothing may let go of the lock.
             delayed, before = _own_delay(), delayed
@@ -241,16 +164,16 @@ class Watchdog(Witness):
                 _logger.exception("the watchdog could not look at a stall")
         return looks
 
-    def _look_and_remember(self, watch: StallWatch, news: _News) -> Stall:
+    def _look_and_remember(self, watch: StallWatch, news: News) -> Stall:
         """What blocks, or has blocked, the loop: what was seen for the longest time, here or by another thread.
 
         What the loop's thread does at this moment may be something else, which has only begun: the main thread, asked
         to look as the call ended, has seen what it was.
         """
-        look, turn = self._look(watch, news), news[0]
+        look, turn = look_at(watch, self._loop(), news), news[0]
         longest = self._remember(turn, look)
         if look.over:
-            self._witnessed.pop(turn, None)
+            self._sightings.pop(turn, None)
         return replace(longest, duration=look.duration, over=look.over)
 
     def catch_up(self, delayed: float) -> None:
@@ -265,25 +188,25 @@ class Watchdog(Witness):
                 if loop._thread_id == threading.get_ident() and states and states[-1][2] is not None:
                     # It is the loop's own thread that looks: what it had no processor for since it was seen.
                     delayed = max(0.0, _own_delay() - states[-1][2])
-                look = self._look(watch, (turn, duration, over, max(0.0, age - delayed), states))
+                look = look_at(watch, loop, (turn, duration, over, max(0.0, age - delayed), states))
                 self._remember(turn, look)
         except Exception as error:
-            if threading.current_thread() is threading.main_thread() and not _is_of_ours(error):
+            if threading.current_thread() is threading.main_thread() and not is_of_ours(error):
                 # A handler of a signal ran meanwhile, and raised: in the program, as anywhere.
                 raise
             _logger.exception("the watchdog could not look at a stall")
 
     def _remember(self, turn: int, look: Stall) -> Stall:
         """Keep, and return, the look at what went on for the longest time."""
-        before = self._witnessed.get(turn)
+        before = self._sightings.get(turn)
         span = look.duration - (before.until if before else 0.0)
         # A look that came too late for a stack says less than any with one.
         if before is None or (bool(look.stack), span) > (bool(before.look.stack), before.span):
-            if before is None and len(self._witnessed) >= _WITNESSED_MAX:
-                self._witnessed.clear()
-            self._witnessed[turn] = _Witnessed(look, span, look.duration)
+            if before is None and len(self._sightings) >= _SIGHTINGS_MAX:
+                self._sightings.clear()
+            self._sightings[turn] = _Sighting(look, span, look.duration)
             return look
-        self._witnessed[turn] = replace(before, until=look.duration)
+        self._sightings[turn] = replace(before, until=look.duration)
         return before.look
 
     def _judge(self, turn: int, look: Stall) -> None:
@@ -301,76 +224,6 @@ class Watchdog(Witness):
         if loop is not None:
             stalls = loop._stalls = loop._stalls or {}
             stalls[cause] = stalls.get(cause, 0) + 1
-
-    def _look(self, watch: StallWatch, news: _News) -> Stall:
-        """What the loop's thread does now, as far as it still does what the news is about."""
-        turn, duration, over, age, states = news
-        loop = self._loop()
-        thread = None if loop is None else loop._thread_id
-        frame = sys._current_frames().get(thread) if thread is not None else None
-        by_itself = thread == threading.get_ident()
-        while frame is not None and frame.f_code.co_filename == __file__:
-            # It looks, or is about to, from between two instructions of the program.
-            frame = frame.f_back
-        current = None if loop is None else asyncio.current_task(loop)
-        frames = [(one.f_code, one.f_lineno) for one in _walk(frame)]
-        # Up to here nothing lets go of the lock, which the loop would take to go on to something else.
-        still = not over and watch.is_still(turn)
-        computes, calls = watch.look() if still and not by_itself else (False, False)
-        # Whoever is in a system call, or computes, while we have the lock does so without.
-        kept = age - self._collected_for(watch, age) > _PROMPT and not computes and not calls
-        cause, detail = self._cause(watch, duration, kept, states, computes)
-        if not still or not frames:
-            return Stall(duration, over, cause, detail)
-        code, line = next(((code, line) for code, line in frames if is_own(code.co_filename)), frames[0])
-        return Stall(
-            duration,
-            over,
-            cause,
-            detail,
-            task=None if current is None else current.get_name(),
-            filename=code.co_filename,
-            lineno=line,
-            function=code.co_qualname,
-            stack=traceback.StackSummary.from_list(
-                [
-                    traceback.FrameSummary(code.co_filename, line, code.co_name, lookup_line=False)
-                    for code, line in reversed(frames)
-                ]
-            ),
-        )
-
-    def _collected_for(self, watch: StallWatch, age: float) -> float:
-        """For how long of the last seconds garbage was collected, which nobody else can run meanwhile."""
-        now = time.monotonic()
-        started, stopped = watch.collection()
-        ended = now if started > stopped else stopped
-        return max(0.0, ended - max(started, now - age))
-
-    def _cause(
-        self, watch: StallWatch, duration: float, kept: bool, states: list[Any], computes: bool
-    ) -> tuple[str, str]:
-        """What the kernel's answers, and the time until we had the interpreter's lock, say together."""
-        started, stopped = watch.collection()
-        now = time.monotonic()
-        ended = now if started > stopped else stopped
-        if ended - started > duration / 2 and ended >= now - duration:
-            return COLLECTION, f"{ended - started:.2f} s"
-        if not states:
-            return UNKNOWN, ""
-        first, last = states[0], states[-1]
-        if None not in (first[2], last[2]) and last[2] - first[2] > duration / 2:
-            return DESCHEDULED, f"{last[2] - first[2]:.2f} s"
-        letter, _, _, call, descriptor, is_lock = last
-        if letter in "SD":
-            if is_lock:
-                return (GIL if kept else LOCK), ""
-            if call is not None or letter == "D":
-                return CALL, _describe(call or "a device", descriptor) + (", with the GIL held" if kept else "")
-            return UNKNOWN, "a wait that the kernel does not tell"
-        if kept:
-            return NATIVE, "with the GIL held"
-        return (NATIVE, "without the GIL") if computes else (PYTHON, "")
 
     def _tell(self, stall: Stall, ending: bool = False) -> None:
         """Report a stall, unless its place was reported a moment ago; its end, if its beginning was."""
@@ -396,45 +249,23 @@ class Watchdog(Witness):
                 _logger.exception("the callback of a watchdog has failed")
 
 
-def _is_of_ours(error: BaseException) -> bool:
-    """Whether an exception was raised by what looks, and not by what interrupted it."""
-    place = error.__traceback__
-    while place is not None and place.tb_next is not None:
-        place = place.tb_next
-    return place is not None and place.tb_frame.f_code.co_filename in (__file__, traceback.__file__)
+@dataclass(frozen=True)
+class _Sighting:
+    """What any of our threads has seen of a stall: of all looks, that at what went on for the longest time."""
+
+    look: Stall
+    #: For how long that had gone on, since the look before.
+    span: float
+    #: Until when it has been looked at, in seconds of the stall.
+    until: float
 
 
 def _catch_up() -> None:
     """Look in the main thread, between two instructions, when a stall was seen: the stack is still its own."""
     for loop in list(open_loops):
         for observer in loop._observers:
-            if isinstance(observer, Witness):
+            if isinstance(observer, PromptObserver):
                 observer.catch_up(0.0)
 
 
 _set_pending_call(_catch_up)
-
-
-def _walk(frame: FrameType | None) -> Iterator[FrameType]:
-    while frame is not None:
-        yield frame
-        frame = frame.f_back
-
-
-def _describe(call: str, descriptor: int | None) -> str:
-    """A system call, and what its descriptor is."""
-    if descriptor is None:
-        return call
-    text = f"{call} on descriptor {descriptor}"
-    try:
-        target = os.readlink(f"/proc/self/fd/{descriptor}")
-    except OSError:
-        return text
-    if not target.startswith("socket:"):
-        return f"{text}, {target}"
-    try:
-        with socket.socket(fileno=os.dup(descriptor)) as sock:
-            peer = sock.getpeername()
-    except OSError:
-        return f"{text}, a socket"
-    return f"{text}, peer {peer[0]}:{peer[1]}" if isinstance(peer, tuple) else f"{text}, peer {peer!r}"

@@ -1,4 +1,4 @@
-"""``TaskBook``: where tasks come from, which of them have failed unseen, and which sites make more than end.
+"""``TaskRegistry``: where tasks come from, which of them have failed unseen, and which sites make more than end.
 
 Every task that a loop's ``create_task`` makes is noted with the line that made it, and looked at once a second, from a
 thread. Nothing is added to the task itself, and its end costs nothing.
@@ -6,7 +6,6 @@ thread. Nothing is added to the task itself, and its end costs nothing.
 
 import asyncio
 import collections
-import linecache
 import logging
 import sys
 import threading
@@ -18,8 +17,9 @@ from types import CodeType
 from typing import Any
 
 from ourio._insight import places
-from ourio._insight.observer import LoopWatch
+from ourio._insight.observer import Observer
 from ourio._insight.places import Place
+from ourio._insight.tasks.reports import Flood, LostException
 from ourio._loop import EventLoop
 
 _logger = logging.getLogger("ourio")
@@ -37,62 +37,6 @@ _SHARE = 0.01
 # Sites beyond so many share one.
 _SITES_MAX = 10_000
 _ELSEWHERE = Place("elsewhere", 0, "?")
-
-
-@dataclass(frozen=True)
-class LostException:
-    """A task that failed, and whose exception nobody has asked for.
-
-    Attributes:
-        name: The task's name.
-        exception: What it raised, as text.
-        failed_at: The innermost line of the program's own code in its traceback.
-        created_at: The line that made the task; ``None`` if it was made before it was noted.
-        age: Seconds since it was seen to have failed.
-    """
-
-    name: str
-    exception: str
-    failed_at: Place | None
-    created_at: Place | None
-    age: float
-
-    def __str__(self) -> str:
-        text = f"task {self.name!r} failed {self.age:.0f} s ago with {self.exception}, and nobody has asked for it"
-        if self.failed_at is not None:
-            text += f": at {self.failed_at}"
-        if self.created_at is not None:
-            text += f"; the task was created at {self.created_at}"
-        return text
-
-
-@dataclass(frozen=True)
-class Flood:
-    """A line that makes tasks faster than they end.
-
-    Attributes:
-        site: The line.
-        live: How many of its tasks are alive.
-        created: How many it has made in all.
-        rate: How many it made per second, lately.
-        oldest: The age of its oldest task, in seconds.
-        is_growth: Whether it grew for some time, rather than having passed the limit.
-    """
-
-    site: Place
-    live: int
-    created: int
-    rate: float
-    oldest: float
-    is_growth: bool
-
-    def __str__(self) -> str:
-        why = "grows and grows" if self.is_growth else "is a flood"
-        line = linecache.getline(self.site.filename, self.site.lineno).strip()
-        return (
-            f"{self.live} tasks of one line are alive, the oldest for {self.oldest:.1f} s, {self.rate:.0f} more per"
-            f" second: that {why}, at {self.site}" + (f": {line}" if line else "")
-        )
 
 
 @dataclass
@@ -121,13 +65,13 @@ class _Note:
     is_told: bool = False
 
 
-class TaskBook(LoopWatch):
+class TaskRegistry(Observer):
     """Notes the tasks of a loop.
 
     Args:
         loop: The loop.
-        on_lost: Called with each :class:`LostException`, in the book's thread.
-        on_flood: Called with each :class:`Flood`, in the book's thread.
+        on_lost: Called with each :class:`LostException`, in the registry's thread.
+        on_flood: Called with each :class:`Flood`, in the registry's thread.
         grace: Seconds after which a failure that nobody asked for is lost.
     """
 
