@@ -59,7 +59,7 @@ def test_the_public_names_are_the_documented_ones():
 
 
 def test_the_benchmark_compares_loops():
-    benches = Path(__file__).parents[2] / "benches"
+    benches = Path(__file__).parents[3] / "benches"
     command = [sys.executable, benches, "--quick", "--loops", "asyncio,ourio", "sleep(0)"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=55)
     assert done.returncode == 0, done.stderr

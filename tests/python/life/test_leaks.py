@@ -13,7 +13,7 @@ from pathlib import Path
 import ourio
 import pytest
 
-SOAK = Path(__file__).parents[1] / "soak/descriptors.py"
+SOAK = Path(__file__).parents[2] / "soak/descriptors.py"
 
 
 class Echo(asyncio.Protocol):

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-PROGRAMS = pathlib.Path(__file__).parents[2] / "examples" / "sick"
+PROGRAMS = pathlib.Path(__file__).parents[3] / "examples" / "sick"
 # A machine may have no processor for the loop at that moment, which is then as true.
 NO_CPU = "no processor to run on"
 EXPECTED = {
