@@ -1,72 +1,12 @@
-"""TCP: connecting, serving, flow control, half-close, errors; what a transport promises its protocol."""
+"""TCP: flow control, half-close, errors; what a transport promises its protocol."""
 
 import asyncio
 import errno
-import gc
-import os
 import socket
 
 import ourio
 import pytest
-
-
-class Recorder(asyncio.Protocol):
-    """Writes down which of its methods is called, in order."""
-
-    def __init__(self):
-        self.calls = []
-        self.data = bytearray()
-        self.lost = asyncio.get_running_loop().create_future()
-        self.made = asyncio.get_running_loop().create_future()
-
-    def connection_made(self, transport):
-        self.transport = transport
-        self.calls.append("made")
-        self.made.set_result(None)
-
-    def data_received(self, data):
-        assert type(data) is bytes
-        self.data += data
-        self.calls.append("data")
-
-    def eof_received(self):
-        self.calls.append("eof")
-
-    def pause_writing(self):
-        self.calls.append("pause")
-
-    def resume_writing(self):
-        self.calls.append("resume")
-
-    def connection_lost(self, exc):
-        self.calls.append("lost")
-        self.lost.set_result(exc)
-
-
-async def connected(server_factory=Recorder, client_factory=Recorder):
-    """A server with one connection: (server, its protocol, the client's protocol)."""
-    loop = asyncio.get_running_loop()
-    accepted = loop.create_future()
-
-    def factory():
-        protocol = server_factory()
-        accepted.set_result(protocol)
-        return protocol
-
-    server = await loop.create_server(factory, "127.0.0.1", 0)
-    _, client = await loop.create_connection(client_factory, *server.sockets[0].getsockname())
-    served = await accepted
-    await served.made
-    return server, served, client
-
-
-async def closed(server, *protocols):
-    for protocol in protocols:
-        protocol.transport.close()
-        await protocol.lost
-    server.close()
-    # `wait_closed` is not waited for here: in 3.12.1 it never returns once connections have gone.
-    await asyncio.sleep(0)
+from tcp_pair import Recorder, closed, connected
 
 
 def test_bytes_arrive_and_the_calls_are_in_order(run):
@@ -351,94 +291,6 @@ def test_what_ends_a_program_ends_it_from_a_protocol_too(loop, kind):
     peer.close()
 
 
-@pytest.mark.filterwarnings("ignore:.*unclosed:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_factory_that_raises_does_not_stop_the_server(run):
-    """asyncio leaves the accepted socket to the garbage collector, which closes it with a warning."""
-
-    async def main():
-        loop = asyncio.get_running_loop()
-        reports = []
-        loop.set_exception_handler(lambda _loop, context: reports.append(context))
-        count = 0
-
-        def factory():
-            nonlocal count
-            count += 1
-            if count == 1:
-                raise LookupError("factory")
-            return Recorder()
-
-        server = await loop.create_server(factory, "127.0.0.1", 0)
-        address = server.sockets[0].getsockname()
-        reader, writer = await asyncio.open_connection(*address)
-        assert await reader.read() == b""
-        writer.close()
-        await writer.wait_closed()
-        _, client = await loop.create_connection(Recorder, *address)
-        client.transport.close()
-        await client.lost
-        server.close()
-        await asyncio.sleep(0)
-        gc.collect()
-
-    run(main())
-
-
-@pytest.mark.filterwarnings("ignore:.*unclosed:ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_factory_for_a_client_that_raises_reaches_the_caller(run):
-    async def main():
-        loop = asyncio.get_running_loop()
-        server = await loop.create_server(Recorder, "127.0.0.1", 0)
-        with pytest.raises(LookupError):
-            await loop.create_connection(lambda: [][1:0] or {}["x"], *server.sockets[0].getsockname())
-        await asyncio.sleep(0.005)
-        server.close()
-
-    run(main())
-
-
-def test_a_refused_connection_is_an_error(run):
-    async def main():
-        loop = asyncio.get_running_loop()
-        with socket.socket() as unused:
-            unused.bind(("127.0.0.1", 0))
-            address = unused.getsockname()
-            with pytest.raises(ConnectionRefusedError):
-                await loop.create_connection(Recorder, *address)
-
-    run(main())
-
-
-def test_happy_eyeballs_connects_to_whichever_answers(run):
-    async def main():
-        loop = asyncio.get_running_loop()
-        server = await loop.create_server(Recorder, "127.0.0.1", 0)
-        port = server.sockets[0].getsockname()[1]
-        transport, client = await loop.create_connection(
-            Recorder, "localhost", port, happy_eyeballs_delay=0.05, interleave=1
-        )
-        transport.close()
-        await client.lost
-        server.close()
-
-    run(main())
-
-
-def test_names_are_resolved(run):
-    async def main():
-        loop = asyncio.get_running_loop()
-        infos = await loop.getaddrinfo("127.0.0.1", 80, type=socket.SOCK_STREAM)
-        assert infos == socket.getaddrinfo("127.0.0.1", 80, type=socket.SOCK_STREAM)
-        assert await loop.getnameinfo(("127.0.0.1", 80), socket.NI_NUMERICHOST | socket.NI_NUMERICSERV) == (
-            "127.0.0.1",
-            "80",
-        )
-        with pytest.raises(socket.gaierror):
-            await loop.getaddrinfo("127.0.0.1", "no such service")
-
-    run(main())
-
-
 def test_a_buffered_protocol_is_filled_in_place(run):
     class Buffered(asyncio.BufferedProtocol):
         def __init__(self):
@@ -533,207 +385,33 @@ def test_streams(run):
     run(main())
 
 
-@pytest.mark.parametrize(
-    ("listens", "connects"),
-    [("127.0.0.1", "127.0.0.1"), ("::1", "::1"), ("::", "::ffff:127.0.0.1"), ("unix", "unix"), ("own", "127.0.0.1")],
-)
-def test_what_is_accepted_is_what_asyncio_accepts(same_on_both, tmp_path, listens, connects):
+def test_a_socket_with_methods_of_its_own_is_used_through_them(same_on_both):
     async def scenario():
-        loop = asyncio.get_running_loop()
-        accepted = loop.create_future()
+        sent, received = [], []
 
-        class Told(asyncio.Protocol):
-            def connection_made(self, transport):
-                sock = transport.get_extra_info("socket")
-                family, kind, protocol = sock.family, sock.type, sock.proto
-                is_tcp = family != socket.AF_UNIX
-                peer = transport.get_extra_info("peername")
-                told = {
-                    "made as": (family, kind, protocol),
-                    "timeout": sock.gettimeout(),
-                    "inherited": os.get_inheritable(sock.fileno()),
-                    "nodelay": bool(is_tcp and sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)),
-                    "peer": (peer[0], *peer[2:]) if is_tcp else peer,
-                    "named as the kernel does": peer == sock.getpeername(),
-                }
-                accepted.set_result(told)
-                transport.close()
+        class Counting(socket.socket):
+            def send(self, data, *flags):
+                sent.append(len(data))
+                return super().send(data, *flags)
 
-        if listens == "unix":
-            address = str(tmp_path / f"{type(loop).__module__}.sock")
-            server = await loop.create_unix_server(Told, address)
-        else:
-            # A socket of the program's own is of protocol 0, for which asyncio leaves Nagle's algorithm on.
-            host = "127.0.0.1" if listens == "own" else listens
-            dual = {"family": socket.AF_INET6, "dualstack_ipv6": True} if listens == "::" else {}
-            own = socket.create_server((host, 0), **dual) if listens in ("own", "::") else None
-            where = {"sock": own} if own is not None else {"host": host, "port": 0}
-            server = await loop.create_server(Told, **where)
-            address = (connects, server.sockets[0].getsockname()[1])
-        with socket.socket(socket.AF_UNIX if listens == "unix" else server.sockets[0].family) as client:
-            client.setblocking(False)
-            await loop.sock_connect(client, address)
-            told = await accepted
+            def recv(self, count, *flags):
+                received.append(True)
+                return super().recv(count, *flags)
+
+        async def echo(reader, writer):
+            writer.write(await reader.readexactly(7))
+            writer.close()
+
+        server = await asyncio.start_server(echo, "127.0.0.1", 0)
+        sock = Counting(socket.AF_INET, socket.SOCK_STREAM)
+        sock.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(sock, server.sockets[0].getsockname())
+        reader, writer = await asyncio.open_connection(sock=sock)
+        writer.write(b"counted")
+        answer = await reader.readexactly(7)
+        writer.close()
+        await writer.wait_closed()
         server.close()
-        await server.wait_closed()
-        return told
+        return answer, sent, bool(received)
 
-    same_on_both(scenario)
-
-
-def test_an_accepted_socket_can_be_handed_over(run):
-    async def main():
-        loop = asyncio.get_running_loop()
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            peer = socket.create_connection(listener.getsockname())
-            accepted, _ = listener.accept()
-        transport, protocol = await loop.connect_accepted_socket(Recorder, accepted)
-        peer.sendall(b"hello")
-        peer.close()
-        await protocol.lost
-        assert protocol.data == b"hello"
-
-    run(main())
-
-
-def test_a_descriptor_in_use_by_a_transport_is_refused(run):
-    async def main():
-        loop = asyncio.get_running_loop()
-        server, served, client = await connected()
-        fd = client.transport.get_extra_info("socket").fileno()
-        for call in (loop.add_reader, loop.add_writer):
-            with pytest.raises(RuntimeError, match="is used by transport"):
-                call(fd, print)
-        for call in (loop.remove_reader, loop.remove_writer):
-            with pytest.raises(RuntimeError, match="is used by transport"):
-                call(fd)
-        await closed(server, client, served)
-
-    run(main())
-
-
-def test_a_socket_closed_behind_the_transports_back_touches_nobody_else(run):
-    async def main():
-        server, served, client = await connected()
-        owner = client.transport._sock
-        owner.close()
-        # The number is free, so the next socket gets it.
-        ours, peer = socket.socketpair()
-        client.transport.write(b"must not reach the peer")
-        await client.lost
-        assert isinstance(client.lost.result(), OSError)
-        peer.setblocking(False)
-        with pytest.raises(BlockingIOError):
-            peer.recv(100)
-        ours.send(b"still ours")
-        assert peer.recv(100) == b"still ours"
-        ours.close()
-        peer.close()
-        await closed(server, served)
-
-    run(main())
-
-
-def test_readers_and_writers(run):
-    async def main():
-        loop = asyncio.get_running_loop()
-        ours, peer = socket.socketpair()
-        seen = []
-        loop.add_reader(ours, seen.append, "old reader")
-        loop.add_reader(ours.fileno(), lambda: (seen.append(ours.recv(10)), loop.remove_writer(ours)))
-        loop.add_writer(ours, seen.append, "writable")
-        await asyncio.sleep(0.001)
-        assert set(seen) == {"writable"}
-        peer.send(b"data")
-        await asyncio.sleep(0.001)
-        assert seen[-1] == b"data"
-        assert loop.remove_reader(ours)
-        assert not loop.remove_reader(ours)
-        assert not loop.remove_writer(ours)
-        for wrong in ("text", object(), -1):
-            with pytest.raises((ValueError, TypeError)):
-                loop.add_reader(wrong, print)
-        ours.close()
-        peer.close()
-
-    run(main())
-
-
-def test_a_regular_file_cannot_be_watched(run, tmp_path):
-    async def main():
-        with (tmp_path / "file").open("w") as file, pytest.raises(PermissionError):
-            asyncio.get_running_loop().add_reader(file, print)
-
-    run(main())
-
-
-def test_a_server_out_of_descriptors_recovers(run, monkeypatch):
-    import resource
-    from asyncio import constants
-
-    monkeypatch.setattr(constants, "ACCEPT_RETRY_DELAY", 0.05)
-
-    async def main():
-        loop = asyncio.get_running_loop()
-        reports = []
-        loop.set_exception_handler(lambda _loop, context: reports.append(context))
-        server = await loop.create_server(Recorder, "127.0.0.1", 0)
-        client = socket.socket()
-        client.setblocking(False)
-        highest = client.fileno()
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, hard))
-        held = []
-        try:
-            while True:
-                held.append(socket.socket())
-        except OSError:
-            pass
-        try:
-            await loop.sock_connect(client, server.sockets[0].getsockname())
-            await asyncio.sleep(0.02)
-            assert reports[0]["message"] == "socket.accept() out of system resource"
-            # Stock asyncio goes on through its backlog and says it a hundred times.
-            assert len(reports) == 1 or type(loop) is not ourio.EventLoop
-        finally:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-            for each in held:
-                each.close()
-        await asyncio.sleep(0.1)
-        client.close()
-        await asyncio.sleep(0.01)
-        server.close()
-        await asyncio.sleep(0)
-
-    run(main())
-
-
-@pytest.mark.filterwarnings("ignore::ResourceWarning")
-def test_a_server_and_its_connections_are_collected_together_in_silence(monkeypatch):
-    complaints = []
-    monkeypatch.setattr("sys.unraisablehook", complaints.append)
-
-    class Kept(asyncio.Protocol):
-        def connection_made(self, transport):
-            self.transport = transport
-
-    async def main(loop):
-        accepted = loop.create_future()
-
-        def factory():
-            accepted.set_result(None)
-            return Kept()
-
-        server = await loop.create_server(factory, "127.0.0.1", 0)
-        _, client = await loop.create_connection(Kept, *server.sockets[0].getsockname())
-        await accepted
-        await asyncio.sleep(0.01)
-        # A cycle, so that the collector takes them all apart.
-        client.server, server.client, server.loop = server, client, loop
-
-    loop = ourio.new_event_loop()
-    loop.run_until_complete(main(loop))
-    loop.close()
-    del loop
-    gc.collect()
-    assert not complaints
+    assert same_on_both(scenario) == (b"counted", [7], True)

@@ -354,3 +354,59 @@ def test_importing_changes_nothing():
         "for m, was in before.items(): assert {k: v for k, v in vars(sys.modules[m]).items() if k in was} == was, m"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_closed_loop_refuses_each_call(loop):
+    loop.close()
+    for call in (
+        lambda: loop.call_soon(print),
+        lambda: loop.call_later(1, print),
+        lambda: loop.call_at(1, print),
+        lambda: loop.call_soon_threadsafe(print),
+        lambda: loop.run_forever(),
+        lambda: loop.run_in_executor(None, print),
+    ):
+        with pytest.raises(RuntimeError, match="Event loop is closed"):
+            call()
+
+
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
+def test_what_ends_a_program_leaves_the_loop(loop, kind):
+    def raises():
+        raise kind
+
+    loop.call_soon(raises)
+    with pytest.raises(kind):
+        loop.run_forever()
+
+    async def task():
+        raise kind
+
+    with pytest.raises(kind):
+        loop.run_until_complete(task())
+    assert loop.run_until_complete(asyncio.sleep(0, "alive")) == "alive"
+
+
+def test_asynchronous_generators_are_closed(same_on_both):
+    async def scenario():
+        closed = []
+
+        async def numbers(name):
+            try:
+                while True:
+                    yield 1
+            finally:
+                await asyncio.sleep(0)
+                closed.append(name)
+
+        dropped = numbers("dropped")
+        await anext(dropped)
+        del dropped
+        gc.collect()
+        await asyncio.sleep(0.01)
+        kept = numbers("kept")
+        await anext(kept)
+        await asyncio.get_running_loop().shutdown_asyncgens()
+        return closed
+
+    assert same_on_both(scenario) == ["dropped", "kept"]

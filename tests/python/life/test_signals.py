@@ -131,3 +131,67 @@ def test_ctrl_c_cancels_the_main_task(situation, loop_name):
     assert out == "cleaned up\n"
     assert err.strip().endswith("KeyboardInterrupt")
     assert process.returncode in (-signal.SIGINT, 1)
+
+
+def test_signal_handlers_belong_to_the_main_thread(loop_factory):
+    outcome = []
+
+    def elsewhere():
+        loop = loop_factory()
+        try:
+            loop.add_signal_handler(signal.SIGUSR1, print)
+        except (RuntimeError, ValueError) as error:
+            outcome.append(type(error))
+        loop.close()
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join()
+    assert outcome == [RuntimeError]
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP, 0, 10_000, "SIGINT"])
+def test_signals_that_cannot_be_handled(loop, number):
+    with pytest.raises((RuntimeError, ValueError, TypeError)):
+        loop.add_signal_handler(number, print)
+
+
+def test_sigchld_can_be_handled(run):
+    async def main():
+        loop = asyncio.get_running_loop()
+        heard = asyncio.Event()
+        loop.add_signal_handler(signal.SIGCHLD, heard.set)
+        process = await asyncio.create_subprocess_exec("true")
+        assert await process.wait() == 0
+        await heard.wait()
+        assert loop.remove_signal_handler(signal.SIGCHLD)
+        assert not loop.remove_signal_handler(signal.SIGCHLD)
+
+    run(main())
+
+
+def test_the_wakeup_descriptor_is_restored(loop_factory):
+    loop = loop_factory()
+    loop.add_signal_handler(signal.SIGUSR1, print)
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.remove_signal_handler(signal.SIGUSR1)
+    loop.close()
+    assert signal.set_wakeup_fd(-1) == -1
+
+
+def test_a_python_signal_handler_that_raises_ends_the_loop(loop):
+    def handler(number, frame):
+        raise KeyError("raised by a handler")
+
+    before = signal.signal(signal.SIGUSR1, handler)
+    try:
+        loop.call_later(0.01, signal.raise_signal, signal.SIGUSR1)
+        reports = []
+        loop.set_exception_handler(lambda _loop, context: reports.append(context["exception"]))
+        try:
+            loop.run_until_complete(asyncio.sleep(0.05))
+        except KeyError as error:
+            reports.append(error)
+        assert [type(report) for report in reports] == [KeyError]
+    finally:
+        signal.signal(signal.SIGUSR1, before)

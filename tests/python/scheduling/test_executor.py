@@ -366,3 +366,23 @@ def test_a_queue_goes_on_in_a_forked_process(jobs):
         jobs.put("for the parent")
         waiting.join(30)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_only_a_thread_pool_can_be_the_default_executor(loop):
+    with pytest.raises(TypeError), concurrent.futures.ProcessPoolExecutor(1) as pool:
+        loop.set_default_executor(pool)
+    with pytest.raises(TypeError):
+        loop.set_default_executor(None)
+
+
+def test_the_default_executor_is_shut_down(same_on_both):
+    async def scenario():
+        loop = asyncio.get_running_loop()
+        name = await loop.run_in_executor(None, lambda: threading.current_thread().name)
+        await loop.shutdown_default_executor()
+        try:
+            await loop.run_in_executor(None, print)
+        except RuntimeError as error:
+            return name.rpartition("_")[0].rpartition("-")[0], str(error)
+
+    same_on_both(scenario)

@@ -245,3 +245,90 @@ def test_debug_mode_knows_where_a_handle_was_made(loop, schedule):
     assert handle in loop._ready
     turn(loop)
     assert seen == [1]
+
+
+def test_an_empty_context_is_a_context(same_on_both):
+    variable = contextvars.ContextVar("variable", default="default")
+
+    async def scenario():
+        variable.set("set")
+        loop = asyncio.get_running_loop()
+        seen = []
+        empty = contextvars.Context()
+        loop.call_soon(lambda: seen.append(variable.get()), context=empty)
+        loop.call_later(0, lambda: seen.append(variable.get()), context=empty)
+        loop.call_soon_threadsafe(lambda: seen.append(variable.get()), context=empty)
+        await asyncio.sleep(0.01)
+        return seen
+
+    assert same_on_both(scenario) == ["default"] * 3
+
+
+def test_a_handle_that_is_cancelled_while_it_runs(same_on_both):
+    async def scenario():
+        loop = asyncio.get_running_loop()
+        seen = []
+
+        class Argument:
+            pass
+
+        argument = Argument()
+        reference = weakref.ref(argument)
+
+        def callback(argument):
+            handle.cancel()
+            seen.append((handle.cancelled(), handle._callback, repr(handle)))
+
+        handle = loop.call_soon(callback, argument)
+        del argument
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        gc.collect()
+        return seen, reference() is None, repr(handle)
+
+    assert same_on_both(scenario)[1]
+
+
+def test_cycles_through_handles_are_collected(same_on_both):
+    async def scenario():
+        loop = asyncio.get_running_loop()
+
+        class Owner:
+            def start(self, schedule, *when):
+                self.handle = schedule(*when, self.ring)
+
+            def ring(self):
+                pass
+
+        references = []
+        for schedule, when in (
+            (loop.call_soon, ()),
+            (loop.call_soon_threadsafe, ()),
+            (loop.call_later, (0,)),
+            (loop.call_later, (1000,)),
+        ):
+            owner = Owner()
+            owner.start(schedule, *when)
+            references.append(weakref.ref(owner))
+        owner.handle.cancel()
+        del owner
+        gc.collect()
+        # All but the cancelled one are the loop's to call.
+        waiting = [reference() is not None for reference in references]
+        await asyncio.sleep(0.01)
+        gc.collect()
+        return waiting, [reference() is None for reference in references]
+
+    assert same_on_both(scenario) == ([True, True, True, False], [True] * 4)
+
+
+def test_a_loop_that_is_dropped_with_pending_handles_is_collected():
+    loop = ourio.new_event_loop()
+    reference = weakref.ref(loop)
+    loop.call_soon(loop.stop)
+    loop.call_later(1000, loop.stop)
+    loop.call_soon_threadsafe(loop.stop)
+    del loop
+    with pytest.warns(ResourceWarning, match="unclosed event loop"):
+        gc.collect()
+    assert reference() is None

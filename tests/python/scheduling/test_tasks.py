@@ -242,3 +242,87 @@ def test_every_form_of_create_task(same_on_both):
         return told
 
     same_on_both(scenario)
+
+
+def test_a_task_factory_gets_what_its_version_gives(same_on_both):
+    async def scenario():
+        loop = asyncio.get_running_loop()
+        told = []
+
+        def factory(loop, coro, **options):
+            told.append(sorted(options))
+            return asyncio.Task(coro, loop=loop, **options)
+
+        loop.set_task_factory(factory)
+        context = contextvars.copy_context()
+        await loop.create_task(asyncio.sleep(0))
+        await loop.create_task(asyncio.sleep(0), name="named")
+        await loop.create_task(asyncio.sleep(0), context=context)
+        named = asyncio.create_task(asyncio.sleep(0), name="n")
+        await named
+        loop.set_task_factory(None)
+        return told, named.get_name(), loop.get_task_factory()
+
+    same_on_both(scenario)
+
+
+def test_a_task_factory_must_be_callable(loop):
+    with pytest.raises(TypeError, match="task factory must be a callable or None"):
+        loop.set_task_factory(42)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="new in 3.12")
+def test_eager_tasks_start_at_once(same_on_both):
+    async def scenario():
+        loop = asyncio.get_running_loop()
+        loop.set_task_factory(asyncio.eager_task_factory)
+        order = []
+
+        async def work(n):
+            order.append(n)
+            await asyncio.sleep(0)
+            order.append(-n)
+
+        tasks = [asyncio.create_task(work(n)) for n in (1, 2)]
+        order.append(0)
+        await asyncio.gather(*tasks)
+        loop.set_task_factory(None)
+        return order
+
+    assert same_on_both(scenario) == [1, 2, 0, -1, -2]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="new in 3.14")
+def test_asyncio_ps_prints_the_tree_of_tasks():
+    import subprocess
+
+    script = """
+import asyncio, sys
+async def leaf():
+    await asyncio.sleep(100)
+async def branch():
+    async with asyncio.TaskGroup() as group:
+        group.create_task(leaf(), name="leaf 1")
+        group.create_task(leaf(), name="leaf 2")
+async def main():
+    task = asyncio.create_task(branch(), name="branch")
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    print("ready", flush=True)
+    await task
+if sys.argv[1] == "ourio":
+    import ourio
+    ourio.run(main())
+else:
+    asyncio.run(main())
+"""
+    trees = {}
+    for loop in ("asyncio", "ourio"):
+        with subprocess.Popen([sys.executable, "-c", script, loop], stdout=subprocess.PIPE, text=True) as process:
+            process.stdout.readline()
+            # Where another process may not be looked into, both say so.
+            command = [sys.executable, "-m", "asyncio", "pstree", str(process.pid)]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
+            process.kill()
+        trees[loop] = (done.returncode, done.stdout)
+    assert trees["ourio"] == trees["asyncio"]
