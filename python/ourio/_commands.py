@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import ourio
 from ourio._insight import settings
 
 
@@ -64,7 +63,9 @@ def _run_script(script: str, *rest: str) -> None:
 def _use_ourio() -> None:
     """Make Ourio the loop of the whole process: the program was started to have it."""
     if sys.version_info < (3, 16):
-        ourio.install()
+        from ourio import _policy
+
+        _policy.install()
 
 
 def _doctor(arguments: list[str]) -> int:
