@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-PROGRAMS = pathlib.Path(__file__).parents[3] / "examples" / "sick"
+SICK = pathlib.Path(__file__).parents[3] / "examples" / "sick"
+PROGRAMS = {path.stem: path for path in SICK.glob("*/*.py")}
 # A machine may have no processor for the loop at that moment, which is then as true.
 NO_CPU = "no processor to run on"
 EXPECTED = {
@@ -42,12 +43,12 @@ def sick_lines(script):
 
 
 def test_every_sick_program_is_known_here():
-    assert {script.stem for script in PROGRAMS.glob("*.py")} == set(EXPECTED)
+    assert set(PROGRAMS) == set(EXPECTED)
 
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_a_sick_program_is_named_with_its_line_and_its_cause(name):
-    script = PROGRAMS / f"{name}.py"
+    script = PROGRAMS[name]
     kind, cause = EXPECTED[name]
     status, found, report = examine(script)
     assert status == 1
@@ -66,7 +67,7 @@ def test_a_sick_program_is_named_with_its_line_and_its_cause(name):
 @pytest.mark.parametrize("name", EXPECTED)
 def test_its_healthy_twin_is_not(name):
     # A shared machine takes the processor away for a tenth of a second now and then.
-    status, found, report = examine(PROGRAMS / f"{name}.py", "--healthy", options=("--threshold", "0.25"))
+    status, found, report = examine(PROGRAMS[name], "--healthy", options=("--threshold", "0.25"))
     found = [one for one in found if one["cause"] != NO_CPU]
     assert not found, report
     assert status == 0 or "no processor" in report
@@ -91,9 +92,9 @@ def test_a_program_that_is_not_there_is_a_wrong_call():
     status, found, report = examine("/nonexistent.py")
     assert (status, found) == (2, None)
     assert "No such file" in report
-    status, _, report = examine(PROGRAMS / "cpu_loop.py", options=("--json", "/nonexistent/findings"))
+    status, _, report = examine(PROGRAMS["cpu_loop"], options=("--json", "/nonexistent/findings"))
     assert status == 2
     assert "No such file" in report
-    status, _, report = examine(PROGRAMS / "cpu_loop.py", options=("--threshold", "-1"))
+    status, _, report = examine(PROGRAMS["cpu_loop"], options=("--threshold", "-1"))
     assert status == 2
     assert "positive" in report
