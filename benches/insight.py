@@ -17,7 +17,7 @@ import time
 
 import ourio
 from ourio._insight.monitor import Monitor
-from ourio._insight.tasks import TaskBook
+from ourio._insight.tasks.registry import TaskRegistry
 
 MODES = ("off", "watchdog", "monitor", "recorder", "tasks")
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 13\r\n\r\nHello, world!"
@@ -108,7 +108,7 @@ def switch_on(loop, mode):
         case "recorder":
             ourio.FlightRecorder(loop).start()
         case "tasks":
-            TaskBook(loop).start()
+            TaskRegistry(loop).start()
 
 
 def measure(case, mode):

@@ -12,10 +12,10 @@ from ourio import _ourio
 _ourio._check_interpreter()
 
 from ourio._insight.deadlock import Deadlock, DeadlockError, StuckTask  # noqa: E402
-from ourio._insight.metrics import Metrics, export_metrics  # noqa: E402
+from ourio._insight.exporters import export_metrics  # noqa: E402
 from ourio._insight.recorder import FlightRecorder  # noqa: E402
-from ourio._insight.watchdog import Stall, Watchdog  # noqa: E402
-from ourio._loop import EventLoop  # noqa: E402
+from ourio._insight.stalls import Stall, Watchdog  # noqa: E402
+from ourio._loop import EventLoop, Metrics  # noqa: E402
 from ourio._ourio import __version__  # noqa: E402
 from ourio._runner import new_event_loop, run  # noqa: E402
 

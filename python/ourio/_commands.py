@@ -12,8 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import ourio
-from ourio import _runner
+from ourio._insight import settings
 
 
 def run_program(arguments: list[str]) -> int:
@@ -64,7 +63,9 @@ def _run_script(script: str, *rest: str) -> None:
 def _use_ourio() -> None:
     """Make Ourio the loop of the whole process: the program was started to have it."""
     if sys.version_info < (3, 16):
-        ourio.install()
+        from ourio import _policy
+
+        _policy.install()
 
 
 def _doctor(arguments: list[str]) -> int:
@@ -124,7 +125,7 @@ def _run(arguments: list[str]) -> int:
         try:
             # Found out before the program has run for an hour.
             with open(options.trace, "wb"):
-                _runner.trace = Path(options.trace).resolve()
+                settings.trace = Path(options.trace).resolve()
         except OSError as error:
             print(f"ourio run: {error}", file=sys.stderr)
             return 2
@@ -146,7 +147,7 @@ def _is_loopback(parser: argparse.ArgumentParser, address: str) -> bool:
 def _look(command: str, arguments: list[str]) -> int:
     """Ask a process, and print its answer."""
     from ourio import _ourio
-    from ourio._insight import client
+    from ourio._insight.monitor import client, texts
 
     parser = argparse.ArgumentParser(prog=f"ourio {command}", description=_LOOKS[command])
     if command == "why":
@@ -165,16 +166,16 @@ def _look(command: str, arguments: list[str]) -> int:
                 return 0
             case "tasks":
                 answer = client.ask(path, "/api/tasks")
-                text = client.tasks_text(answer)
+                text = texts.tasks(answer)
             case "tree":
                 answer = client.ask(path, "/api/tasks")
-                text = client.tree_text(answer)
+                text = texts.tree(answer)
             case "why":
                 answer = client.ask(path, f"/api/why?task={client.quoted(options.task)}")
-                text = client.why_text(answer)
+                text = texts.why(answer)
             case _:
                 answer = client.ask(path, "/api/notes")
-                text = client.notes_text(answer)
+                text = texts.notes(answer)
     except (client.NoAnswer, OSError) as error:
         print(f"ourio {command}: {error}", file=sys.stderr)
         return 1
@@ -184,7 +185,7 @@ def _look(command: str, arguments: list[str]) -> int:
 
 def _trace(arguments: list[str]) -> int:
     """Record a process for some time, and write that down."""
-    from ourio._insight import client
+    from ourio._insight.monitor import client
 
     parser = argparse.ArgumentParser(
         prog="ourio trace", description="Record what the loops of a process do, for https://ui.perfetto.dev."

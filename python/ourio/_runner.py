@@ -1,23 +1,14 @@
 """Starting programs: ``run`` and ``new_event_loop``."""
 
 import asyncio
-import itertools
-import os
-from collections.abc import Callable, Coroutine
-from pathlib import Path
+from collections.abc import Coroutine
 from typing import Any, Literal, TypeVar
 
-from ourio._insight.deadlock import CHOICES, DeadlockWatch, OnDeadlock
-from ourio._insight.watchdog import Watchdog
+from ourio._insight import settings
+from ourio._insight.deadlock import OnDeadlock
 from ourio._loop import EventLoop
 
 _T = TypeVar("_T")
-
-#: Called with every loop that is made, while something watches the whole program.
-attach: Callable[[EventLoop], object] | None = None
-#: Where what each loop does is written to, if that was asked for; of the second one with a number, and so on.
-trace: Path | None = None
-_traces = itertools.count()
 
 
 def new_event_loop() -> EventLoop:
@@ -36,7 +27,7 @@ def new_event_loop() -> EventLoop:
         ValueError: ``OURIO_WATCHDOG`` is set, and is not a positive number; or ``OURIO_DEADLOCK`` is none of
             ``report``, ``raise`` and ``ignore``; or ``OURIO_MONITOR`` none of ``0``, ``1`` and ``tasks``.
     """
-    return _watched(EventLoop(), None, None, None)
+    return settings.observe(EventLoop(), None, None, None)
 
 
 def run(
@@ -82,70 +73,6 @@ def run(
         # asyncio: said before the coroutine is looked at, so that it is reported as never awaited.
         raise RuntimeError("asyncio.run() cannot be called from a running event loop")
     with asyncio.Runner(
-        debug=debug, loop_factory=lambda: _watched(EventLoop(), watchdog, on_deadlock, monitor)
+        debug=debug, loop_factory=lambda: settings.observe(EventLoop(), watchdog, on_deadlock, monitor)
     ) as runner:
         return runner.run(main)
-
-
-def _watched(
-    loop: EventLoop,
-    watchdog: bool | float | None,
-    on_deadlock: OnDeadlock | None,
-    monitor: bool | Literal["tasks"] | None,
-) -> EventLoop:
-    """Have a loop watched as is asked for, which closing it ends."""
-    try:
-        if attach is not None:
-            attach(loop)
-            return loop
-        DeadlockWatch(loop, _action(on_deadlock)).start()
-        threshold = _threshold(watchdog)
-        if threshold is not None:
-            Watchdog(loop, threshold).start()
-        if trace is not None:
-            from ourio._insight.recorder import FlightRecorder
-
-            number = next(_traces)
-            file = trace if number == 0 else trace.with_stem(f"{trace.stem}-{number + 1}")
-            FlightRecorder(loop, on_close=file).start()
-        shown = _monitored(monitor)
-        if shown:
-            from ourio._insight.monitor import Monitor
-
-            Monitor.show(loop, http=os.environ.get("OURIO_MONITOR_HTTP") or None, tasks=shown == "tasks")
-    except BaseException:
-        loop.close()
-        raise
-    return loop
-
-
-def _action(on_deadlock: OnDeadlock | None) -> OnDeadlock | None:
-    asked = on_deadlock or os.environ.get("OURIO_DEADLOCK") or None
-    if asked is not None and asked not in CHOICES:
-        name = "on_deadlock" if on_deadlock else "OURIO_DEADLOCK"
-        raise ValueError(f"{name} must be 'report', 'raise' or 'ignore', not {asked!r}")
-    return asked  # type: ignore[return-value]
-
-
-def _threshold(watchdog: bool | float | None) -> float | None:
-    if watchdog is None:
-        text = os.environ.get("OURIO_WATCHDOG", "")
-        try:
-            return float(text) if text else None
-        except ValueError:
-            raise ValueError(f"OURIO_WATCHDOG must be a positive number of seconds, not {text!r}") from None
-    if isinstance(watchdog, bool):
-        return 0.1 if watchdog else None
-    return watchdog
-
-
-def _monitored(monitor: bool | Literal["tasks"] | None) -> bool | Literal["tasks"]:
-    if monitor is None:
-        choices: dict[str, bool | Literal["tasks"]] = {"": False, "0": False, "1": True, "tasks": "tasks"}
-        text = os.environ.get("OURIO_MONITOR", "")
-        if text not in choices:
-            raise ValueError(f"OURIO_MONITOR must be 0, 1 or tasks, not {text!r}")
-        return choices[text]
-    if monitor not in (True, False, "tasks"):
-        raise ValueError(f"monitor must be True, False or 'tasks', not {monitor!r}")
-    return monitor

@@ -17,7 +17,7 @@ import tempfile
 import time
 
 from ourio import _ourio
-from ourio._insight import client
+from ourio._insight.monitor import client
 from playwright.sync_api import sync_playwright
 
 HERE = pathlib.Path(__file__).parent

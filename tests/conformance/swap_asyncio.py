@@ -6,7 +6,7 @@ import asyncio.unix_events
 import os
 
 import ourio
-from ourio._insight.deadlock import DeadlockWatch
+from ourio._insight.deadlock.detector import DeadlockDetector
 
 
 class SwappedEventLoop(ourio.EventLoop):
@@ -22,7 +22,7 @@ class SwappedEventLoop(ourio.EventLoop):
         super().__init__()
         if "OURIO_DEADLOCK" in os.environ:
             # None of these programs is in a deadlock: a report in a log is a false alarm.
-            DeadlockWatch(self, os.environ["OURIO_DEADLOCK"]).start()
+            DeadlockDetector(self, os.environ["OURIO_DEADLOCK"]).start()
 
 
 def install():

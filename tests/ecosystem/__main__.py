@@ -18,7 +18,7 @@ import servers
 import uvloop_tests
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-PROGRAMS = ROOT / "examples/programs"
+PROGRAMS = {path.stem: path for path in ROOT.glob("examples/programs/*/*.py")}
 # Seconds that a program may take; the slowest takes some 15.
 LIMIT = 240
 # Which servers a program talks to.
@@ -43,7 +43,7 @@ LAST_LINE = re.compile(r"^(\d+) checks on (\S+)$")
 
 def run_program(name, loop, environment, keep):
     """Run one program; how many things it checked. RuntimeError with its output if it fails."""
-    command = [sys.executable, *(["-m", "ourio"] if loop == "ourio" else []), str(PROGRAMS / f"{name}.py")]
+    command = [sys.executable, *(["-m", "ourio"] if loop == "ourio" else []), str(PROGRAMS[name])]
     try:
         done = subprocess.run(
             command,
@@ -71,7 +71,7 @@ def run_program(name, loop, environment, keep):
 
 
 def main():
-    names = sorted(path.stem for path in PROGRAMS.glob("*.py") if not path.stem.startswith("_"))
+    names = sorted(PROGRAMS)
     parser = argparse.ArgumentParser(prog="cargo xtask ecosystem", description=__doc__.partition("\n")[0])
     parser.add_argument("names", nargs="*", help=f"out of {', '.join([*names, 'uvloop'])}")
     parser.add_argument("--keep", type=pathlib.Path, help="folder for logs and downloads", required=True)

@@ -12,7 +12,8 @@ import time
 import weakref
 from typing import Any, Self
 
-from ourio._insight.watchdog import Stall, Watchdog
+from ourio._insight import program
+from ourio._insight.stalls import Stall, Watchdog
 from ourio._loop import EventLoop
 
 #: Records that are kept by default: 24 bytes each, so 3 MiB.
@@ -64,21 +65,21 @@ class FlightRecorder:
         if loop is None or loop.is_closed():
             raise RuntimeError("Event loop is closed")
         loop._record(self._capacity)
-        if self not in loop._watchdogs:
-            loop._watchdogs = (self, *loop._watchdogs)
+        if self not in loop._observers:
+            loop._observers = (self, *loop._observers)
             gc.callbacks.append(self._collecting)
-        for watchdog in loop._watchdogs:
-            if self._on_stall is not None and isinstance(watchdog, Watchdog):
-                watchdog.listeners = (*watchdog.listeners, self._see_stall)
+        for observer in loop._observers:
+            if self._on_stall is not None and isinstance(observer, Watchdog):
+                observer.listeners = (*observer.listeners, self._see_stall)
 
     def stop(self) -> None:
         """Record no more. The file for the loop's end is written now, if there is to be one."""
         loop = self._loop()
         with contextlib.suppress(ValueError):
             gc.callbacks.remove(self._collecting)
-        if loop is None or self not in loop._watchdogs:
+        if loop is None or self not in loop._observers:
             return
-        loop._watchdogs = tuple(other for other in loop._watchdogs if other is not self)
+        loop._observers = tuple(other for other in loop._observers if other is not self)
         try:
             # The file is the process's own, not that of one that was forked.
             if self._on_close is not None and self._process == os.getpid():
@@ -102,7 +103,7 @@ class FlightRecorder:
             RuntimeError: Nothing records.
         """
         loop = self._loop()
-        traced = None if loop is None else loop._trace(_program(), threading.current_thread().name)
+        traced = None if loop is None else loop._trace(program.name(), threading.current_thread().name)
         if traced is None:
             raise RuntimeError("nothing is recorded")
         return traced[0]
@@ -131,9 +132,3 @@ class FlightRecorder:
             return
         self._stalled_at = now
         self.write(os.path.join(self._on_stall, f"stall-{os.getpid()}-{time.time():.0f}.pftrace"))
-
-
-def _program() -> str:
-    from ourio._insight.monitor import program
-
-    return program()

@@ -15,9 +15,9 @@ from concurrent.futures import thread as pool
 from dataclasses import dataclass
 from typing import Any
 
-from ourio._insight import waits
-from ourio._insight.loop_watch import LoopWatch
-from ourio._insight.waits import Place
+from ourio._insight import places, waits
+from ourio._insight.observer import Observer
+from ourio._insight.places import Place
 from ourio._loop import EventLoop
 
 _LOOK = 0.1
@@ -41,13 +41,13 @@ class SlowShutdown:
         return f"the end of the program takes {self.duration:.1f} s: {names or 'unknown'}"
 
 
-class ShutdownWatch(LoopWatch):
+class ShutdownObserver(Observer):
     """Looks whether a loop takes long to end.
 
     Args:
         loop: The loop.
-        on_slow: Called with a :class:`SlowShutdown`, in the watch's thread, each time that who holds it up changes, and
-            at the end with the whole time.
+        on_slow: Called with a :class:`SlowShutdown`, in the observer's thread, each time that who holds it up changes,
+            and at the end with the whole time.
         limit: Seconds that it may take.
     """
 
@@ -113,7 +113,7 @@ def _holders(loop: EventLoop) -> tuple[tuple[str, Place | None], ...]:
                 is_pool = is_pool or frame.f_code is pool._worker.__code__
                 frame = frame.f_back
             if is_pool and innermost.f_code is not pool._worker.__code__:
-                found.append((f"a job in thread {thread.name!r}", _own_place(innermost)))
+                found.append((f"a job in thread {thread.name!r}", places.of_frame(innermost)))
     return tuple(sorted(found, key=lambda one: one[0]))
 
 
@@ -121,14 +121,3 @@ def _is_of_runner(task: "asyncio.Task[Any]") -> bool:
     """Whether a task is one that the runner itself waits in."""
     code: Any = getattr(task.get_coro(), "cr_code", None)
     return code is not None and code.co_name in ("shutdown_asyncgens", "shutdown_default_executor")
-
-
-def _own_place(frame: Any) -> Place | None:
-    first = None
-    while frame is not None:
-        place = Place(frame.f_code.co_filename, frame.f_lineno or 0, frame.f_code.co_qualname)
-        first = first or place
-        if waits.is_own(place.filename):
-            return place
-        frame = frame.f_back
-    return first
