@@ -63,5 +63,5 @@ pub use inbox::{Closed, Remote};
 pub use poll::{Epoll, Interest, IoEvent, Readiness, ScriptHandle, Scripted, Token};
 pub use process::{ChildId, Exit, SignalPipe, SignalWriter};
 pub use queue::{Divergence, Place, ReadyQueue, Schedule, Trace, TraceParseError};
-pub use threads::{AWAKE_MAX, BlockingPool, Luck, PoolLimits, stay_awake_until};
+pub use threads::{AdaptiveSpin, BlockingPool, PoolLimits, SPIN_MAX, spin_until};
 pub use time::{Clock, SimulatedClock, Time, TimerId, Timers};

@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use ourio_engine::{
-    BlockingPool, Engine, EngineBuilder, Error, Event, Exit, Luck, Misuse, Patience, PoolLimits,
+    AdaptiveSpin, BlockingPool, Engine, EngineBuilder, Error, Event, Exit, Misuse, Patience, PoolLimits,
 };
 
 #[derive(Debug)]
@@ -153,7 +153,7 @@ fn the_pool_keeps_its_limits() {
 fn each_job_is_done_whether_its_thread_is_awake_asleep_or_gone() {
     for round in 0..20 {
         let mut engine: Engine<Work> = Engine::new().expect("an engine");
-        let (remote, luck) = (engine.remote(), Luck::default());
+        let (remote, luck) = (engine.remote(), AdaptiveSpin::default());
         let limits = PoolLimits { threads: 2, queue: 10, idle: Duration::from_millis(1) };
         let pool = BlockingPool::new(limits);
         for n in 0..60 {

@@ -30,7 +30,7 @@ fn _ourio(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<queue::handle::ThreadSafeHandle>()?;
     module.add_class::<stream::transport::StreamTransport>()?;
     module.add_class::<insight::stall_watch::StallWatch>()?;
-    module.add_class::<insight::chained_hook::InTurn>()?;
+    module.add_class::<insight::chained_hook::ChainedHook>()?;
     module.add_class::<executor::work_queue::WorkQueue>()?;
     module.add_class::<insight::monitor::Monitor>()?;
     module.add_function(wrap_pyfunction!(insight::monitor::_socket_of, module)?)?;

@@ -43,7 +43,7 @@ class Executor(NativeLoop):
             if type(jobs) is queue.SimpleQueue and jobs.empty() and not executor._threads:
                 jobs = executor._work_queue = _ourio.WorkQueue()
         if type(jobs) is _ourio.WorkQueue:
-            self._watch_jobs(jobs)
+            self._listen_to_jobs(jobs)
 
 
 class _RecordedJob:

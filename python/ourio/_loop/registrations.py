@@ -23,7 +23,7 @@ class Registrations:
             KeyError: Nothing is.
         """
         fd = fileobj if isinstance(fileobj, int) else fileobj.fileno()
-        registered = self._loop._watched(fd)
+        registered = self._loop._registration(fd)
         if registered is None:
             raise KeyError(f"{fileobj!r} is not registered")
         events, reader, writer = registered

@@ -13,7 +13,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use super::awake::{Luck, stay_awake_until};
+use super::spin::{AdaptiveSpin, spin_until};
 use crate::error::{Error, Result};
 use crate::inbox::Remote;
 
@@ -55,7 +55,7 @@ struct Shared {
     ended: Condvar,
     /// For the one thread that stays awake: whether it must look at the state.
     is_called: AtomicBool,
-    luck: Luck,
+    spin: AdaptiveSpin,
 }
 
 #[derive(Default)]
@@ -78,7 +78,7 @@ impl BlockingPool {
             work: Condvar::new(),
             ended: Condvar::new(),
             is_called: AtomicBool::new(false),
-            luck: Luck::default(),
+            spin: AdaptiveSpin::default(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -188,7 +188,7 @@ impl Shared {
                 break;
             }
             state.idle += 1;
-            if !state.is_one_awake && self.luck.tries() {
+            if !state.is_one_awake && self.spin.tries() {
                 state = self.stay_awake(state);
                 if !state.jobs.is_empty() || state.closed {
                     state.idle -= 1;
@@ -212,7 +212,7 @@ impl Shared {
         state.is_one_awake = true;
         self.is_called.store(false, Ordering::Relaxed);
         drop(state);
-        self.luck.was(stay_awake_until(|| self.is_called.load(Ordering::Acquire)));
+        self.spin.was(spin_until(|| self.is_called.load(Ordering::Acquire)));
         state = self.lock();
         state.is_one_awake = false;
         state

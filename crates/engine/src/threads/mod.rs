@@ -2,8 +2,8 @@
 //!
 //! They reach an engine as any other thread does, by its inbox; the engine knows nothing of them.
 
-mod awake;
 mod blocking;
+mod spin;
 
-pub use awake::{AWAKE_MAX, Luck, stay_awake_until};
 pub use blocking::{BlockingPool, PoolLimits};
+pub use spin::{AdaptiveSpin, SPIN_MAX, spin_until};

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use ourio_engine::{BlockingPool, Events, Luck, PoolLimits, Remote, Wait};
+use ourio_engine::{AdaptiveSpin, BlockingPool, Events, PoolLimits, Remote, Wait};
 
 use crate::table::Entry;
 
@@ -15,7 +15,7 @@ pub(crate) struct Jobs {
     limits: Cell<PoolLimits>,
     under_way: Cell<usize>,
     /// Whether it was worth it to stay awake for them.
-    luck: Luck,
+    luck: AdaptiveSpin,
 }
 
 impl Jobs {

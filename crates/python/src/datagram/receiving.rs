@@ -13,7 +13,8 @@ use crate::boundary::names::names;
 use crate::boundary::object::Object;
 use crate::datagram::inherited::error_received;
 use crate::event_loop::class::Loop;
-use crate::event_loop::registrations::{self, Side};
+use crate::event_loop::registering;
+use crate::event_loop::registrations::Side;
 use crate::socket::descriptor::Number;
 
 raw_methods! {
@@ -62,7 +63,7 @@ fn read_ready(py: Python<'_>, slf: &Bound<'_, PyAny>, _args: Args<'_>) -> PyResu
             .call_method1(intern!(py, "datagram_received"), (data, address_of(py, this, sender)?))
             .map(drop);
         // Not if it was closed, aborted or paused.
-        let goes_on = registrations::is_listened_to(event_loop, number.get(), Side::Read);
+        let goes_on = registering::is_listened_to(event_loop, number.get(), Side::Read);
         if delivered.is_err() || !goes_on {
             this.held().datagrams().borrow_mut().expect_more(false);
             postpone(slf, this, rest)?;

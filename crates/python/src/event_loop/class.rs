@@ -34,7 +34,7 @@ pub(crate) struct Loop {
 
 #[derive(Debug, Default)]
 struct State {
-    registrations: RefCell<Registrations>,
+    registrations: RefCell<Registrations<Loop>>,
     held: HeldWrites<Loop>,
     receive_buffer: ReceiveBuffer,
     arrivals: RefCell<Arrivals>,
@@ -51,7 +51,7 @@ struct State {
 
 impl Loop {
     #[inline]
-    pub(crate) fn registrations(&self) -> &RefCell<Registrations> {
+    pub(crate) fn registrations(&self) -> &RefCell<Registrations<Self>> {
         &self.state.registrations
     }
 
@@ -137,7 +137,7 @@ impl Loop {
     }
 
     /// Tells the loop what its default executor's threads take their jobs from.
-    fn _watch_jobs(&self, queue: &Bound<'_, WorkQueue>) {
+    fn _listen_to_jobs(&self, queue: &Bound<'_, WorkQueue>) {
         self.state.jobs.replace(Some(queue.get().jobs()));
     }
 

@@ -9,9 +9,9 @@ use pyo3::types::{PyInt, PyTuple};
 use crate::boundary::context;
 use crate::boundary::object::Object;
 use crate::event_loop::class::Loop;
-use crate::event_loop::registrations::{self, Listener, Side};
+use crate::event_loop::registering;
+use crate::event_loop::registrations::{Listener, Side};
 use crate::event_loop::transports;
-use crate::event_loop::turn::run_handle;
 use crate::queue::call_soon::source_traceback;
 use crate::queue::callback::{Arguments, Callback};
 use crate::queue::handle::Handle;
@@ -43,18 +43,16 @@ impl<'py> FromPyObject<'_, 'py> for Descriptor {
 /// Delivers an event, if its registration still stands.
 #[inline]
 pub(crate) fn deliver(slf: &Bound<'_, Loop>, event: IoEvent) -> PyResult<()> {
-    if let Some((owner, ready)) = registrations::owner(slf, event.token) {
+    if let Some((owner, ready)) = registering::owner(slf, event.token) {
         return ready(slf, &owner, event.readiness);
     }
     let py = slf.py();
-    let listeners = registrations::take_listeners(slf, event);
+    let listeners = registering::take_listeners(slf, event);
     for listener in listeners.into_iter().flatten() {
         match listener {
             Listener::Handle(handle) => {
                 let handle = handle.bind(py);
-                if !handle.get().is_cancelled() {
-                    run_handle(slf.as_super(), handle)?;
-                }
+                Handle::run_by_loop(handle, slf.as_super())?;
             }
             Listener::Waiter(future) => {
                 let future = future.bind(py);
@@ -123,7 +121,7 @@ fn add<'py>(
 
 /// Puts a listener in its place. asyncio: whoever waited there waits for ever.
 fn put(slf: &Bound<'_, Loop>, fd: i32, side: Side, listener: Listener) -> PyResult<()> {
-    match registrations::listen(slf, fd, side, listener)? {
+    match registering::listen(slf, fd, side, listener)? {
         Some(Listener::Handle(replaced)) => replaced.bind(slf.py()).call_method0("cancel").map(drop),
         Some(Listener::Waiter(_)) | None => Ok(()),
     }
@@ -144,8 +142,8 @@ pub(crate) fn wait(slf: &Bound<'_, Loop>, fd: i32, side: Side) -> PyResult<Objec
 
 /// Ends the wait of a future.
 pub(crate) fn stop_waiting(slf: &Bound<'_, Loop>, fd: i32, future: &Bound<'_, PyAny>) {
-    if let Some(side) = registrations::side_of_waiter(slf, fd, future) {
-        let removed = registrations::stop_listening(slf, fd, side);
+    if let Some(side) = registering::side_of_waiter(slf, fd, future) {
+        let removed = registering::stop_listening(slf, fd, side);
         drop(removed);
     }
 }
@@ -154,7 +152,7 @@ fn remove(slf: &Bound<'_, Loop>, fd: i32, side: Side) -> PyResult<bool> {
     if slf.as_super().get().check_closed().is_err() {
         return Ok(false);
     }
-    match registrations::stop_listening(slf, fd, side) {
+    match registering::stop_listening(slf, fd, side) {
         None => Ok(false),
         Some(Listener::Waiter(_)) => Ok(true),
         Some(Listener::Handle(handle)) => {

@@ -5,6 +5,7 @@
 
 pub(crate) mod class;
 pub(crate) mod listeners;
+pub(crate) mod registering;
 pub(crate) mod registrations;
 pub(crate) mod transports;
 pub(crate) mod turn;

@@ -1,6 +1,6 @@
 //! asyncio's own table of a loop's transports by their descriptors, `loop._transports`.
 //!
-//! It says which transport *uses* a descriptor, for as long as it does; [`registrations`](super::registrations) says who
+//! It says which transport *uses* a descriptor, for as long as it does; the loop's registrations say who
 //! is told when one is ready, which a transport that has paused reading is not.
 //!
 //! It is a container of weak references that is written in Python, and asked twice per connection. What its methods would do

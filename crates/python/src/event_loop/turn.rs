@@ -11,13 +11,11 @@ use pyo3::prelude::*;
 use crate::boundary::errors;
 use crate::boundary::garbage;
 use crate::event_loop::class::Loop;
-use crate::event_loop::{listeners, registrations};
+use crate::event_loop::{listeners, registering};
 use crate::executor::lock_holder;
 use crate::queue::entry::Entry;
 use crate::queue::handle::Handle;
 use crate::queue::observer::Occasion;
-use crate::queue::report::report;
-use crate::queue::scheduler::Scheduler;
 
 #[pymethods]
 impl Loop {
@@ -192,7 +190,7 @@ fn send_all_held(slf: &Bound<'_, Loop>) -> PyResult<()> {
 fn dispatch_observed(slf: &Bound<'_, Loop>, entry: &Entry) -> PyResult<()> {
     let scheduler = slf.as_super().get();
     let is_for_listeners = match entry {
-        Entry::Event(Event::Io(event)) => registrations::is_for_listeners(slf, event.token),
+        Entry::Event(Event::Io(event)) => registering::is_for_listeners(slf, event.token),
         _ => false,
     };
     let polls = scheduler.engine().borrow().polls();
@@ -207,7 +205,7 @@ fn dispatch_timed(slf: &Bound<'_, Loop>, entry: &Entry) -> PyResult<()> {
     let scheduler = slf.as_super().get();
     let transport = match entry {
         Entry::Step { object, .. } => Some(object.bind(slf.py()).clone()),
-        Entry::Event(Event::Io(event)) => registrations::owner(slf, event.token).map(|(owner, _)| owner),
+        Entry::Event(Event::Io(event)) => registering::owner(slf, event.token).map(|(owner, _)| owner),
         _ => None,
     };
     let Some(transport) = transport else { return dispatch(slf, entry) };
@@ -225,14 +223,14 @@ fn dispatch(slf: &Bound<'_, Loop>, entry: &Entry) -> PyResult<()> {
         Entry::Callback(callback) => callback.run(scheduler),
         Entry::Handle(handle) => {
             let handle = handle.bind(py);
-            let outcome = run_handle(scheduler, handle);
+            let outcome = Handle::run_by_loop(handle, scheduler);
             garbage::show(handle);
             outcome
         }
         Entry::ThreadSafe(handle) => {
             let (handle, this) = (handle.bind(py), scheduler.get());
             let guard = this.guard(handle.as_super().get().place());
-            let outcome = run_handle(scheduler, handle.as_super());
+            let outcome = Handle::run_by_loop(handle.as_super(), scheduler);
             let outcome = outcome.and(guard.leave(py, this.guarded()));
             garbage::show(handle);
             outcome
@@ -253,20 +251,5 @@ fn dispatch(slf: &Bound<'_, Loop>, entry: &Entry) -> PyResult<()> {
         }
         // The Python face leaves children to asyncio's watchers, which watch pidfds as readers.
         Entry::Event(_) | Entry::Cancelled => Ok(()),
-    }
-}
-
-/// Runs a handle, timed in debug mode, and reports what it raises.
-pub(crate) fn run_handle(slf: &Bound<'_, Scheduler>, handle: &Bound<'_, Handle>) -> PyResult<()> {
-    if handle.get().is_cancelled() {
-        return Ok(());
-    }
-    if slf.get().is_debug() {
-        slf.call_method1("_run_timed", (handle,))?;
-        return Ok(());
-    }
-    match handle.get().run(slf.py()) {
-        Ok(()) => Ok(()),
-        Err(error) => report(slf, handle.as_any(), error),
     }
 }

@@ -1,6 +1,6 @@
 //! `Jobs`: what threads know of an executor's queue without the interpreter's lock.
 //!
-//! A thread that waits for a job does so awake for a moment ([`ourio_engine::Luck`]), then asleep; and the loop knows whether
+//! A thread that waits for a job does so awake for a moment ([`ourio_engine::AdaptiveSpin`]), then asleep; and the loop knows whether
 //! a job is under way, which may be worth staying awake for.
 //!
 //! Nothing is locked while a thread sleeps or wakes another, so that a forked process finds nothing locked either.
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Instant;
 
-use ourio_engine::{Events, Luck, Remote, Wait, stay_awake_until};
+use ourio_engine::{AdaptiveSpin, Events, Remote, Wait, spin_until};
 use pyo3::prelude::*;
 use rustix::thread::futex;
 
@@ -38,8 +38,8 @@ pub(crate) struct Jobs {
     bell: AtomicU32,
     /// The one thread that stays awake for the next job: one more than `FORKS`, or none.
     awake: AtomicU32,
-    worker_luck: Luck,
-    loop_luck: Luck,
+    worker_spin: AdaptiveSpin,
+    loop_spin: AdaptiveSpin,
 }
 
 /// Why a wait is over.
@@ -55,7 +55,7 @@ pub(crate) enum Waited {
 impl Jobs {
     /// Waits for the loop's next event: awake for a moment, if a job is under way that may be done by then.
     pub(crate) fn block<C>(&self, wait: Wait, remote: &Remote<C>) -> ourio_engine::Result<Events> {
-        let (events, is_in_time) = self.loop_luck.block(wait, remote, || self.is_under_way())?;
+        let (events, is_in_time) = self.loop_spin.block(wait, remote, || self.is_under_way())?;
         if is_in_time {
             lock_holder::until_free();
         }
@@ -96,10 +96,10 @@ impl Jobs {
 
     /// Waits for a job, without the interpreter's lock.
     pub(crate) fn wait(&self, until: Option<Instant>) -> Waited {
-        if self.worker_luck.tries() && self.claim_awake() {
-            let good = stay_awake_until(|| self.has_some());
+        if self.worker_spin.tries() && self.claim_awake() {
+            let good = spin_until(|| self.has_some());
             self.awake.store(0, Ordering::SeqCst);
-            self.worker_luck.was(good);
+            self.worker_spin.was(good);
             if good {
                 lock_holder::until_free();
                 return Waited::ForJob;

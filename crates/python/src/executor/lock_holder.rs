@@ -1,7 +1,7 @@
 //! Handing the interpreter's lock over between threads of ours that do not sleep.
 //!
 //! A job of the default executor passes through two threads, and each waits for the other, awake for a moment
-//! ([`ourio_engine::Luck`]): the worker for the next job, the loop for the result. But what it waits for is there before
+//! ([`ourio_engine::AdaptiveSpin`]): the worker for the next job, the loop for the result. But what it waits for is there before
 //! the other has let go of the interpreter's lock, and who asks for a lock that is taken sleeps. So they say when they let
 //! go of it, and who has stayed awake waits for that. It is a hint: threads that are not ours say nothing, and nobody
 //! waits for long.
@@ -9,7 +9,7 @@
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use ourio_engine::stay_awake_until;
+use ourio_engine::spin_until;
 use pyo3::prelude::*;
 
 /// The thread of ours that has the interpreter's lock, as far as is known; or none.
@@ -34,5 +34,5 @@ pub(crate) fn without_the_lock<T: Send>(py: Python<'_>, wait: impl FnOnce() -> T
 
 /// Waits, without the lock, until the others of ours have let go of it.
 pub(crate) fn until_free() {
-    stay_awake_until(|| HOLDER.load(Ordering::Acquire) == 0);
+    spin_until(|| HOLDER.load(Ordering::Acquire) == 0);
 }

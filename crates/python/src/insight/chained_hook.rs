@@ -1,4 +1,4 @@
-//! `InTurn`: a listener in front of a function of the interpreter's own, which must not notice it.
+//! `ChainedHook`: a listener in front of a function of the interpreter's own, which must not notice it.
 
 use pyo3::PyTraverseError;
 use pyo3::prelude::*;
@@ -11,13 +11,13 @@ use crate::boundary::object::Object;
 /// What the first raises goes to `sys.unraisablehook`.
 #[pyclass(module = "ourio._ourio", frozen)]
 #[derive(Debug)]
-pub(crate) struct InTurn {
+pub(crate) struct ChainedHook {
     first: Object,
     second: Object,
 }
 
 #[pymethods]
-impl InTurn {
+impl ChainedHook {
     #[new]
     fn new(first: Bound<'_, PyAny>, second: Bound<'_, PyAny>) -> Self {
         Self { first: first.into(), second: second.into() }

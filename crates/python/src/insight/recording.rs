@@ -18,7 +18,7 @@ use rustc_hash::FxHashMap;
 use crate::boundary::names::names;
 use crate::boundary::object::Object;
 use crate::boundary::seconds::nanos;
-use crate::insight::stamps::Ticks;
+use crate::insight::stamps::StampSource;
 use crate::queue::entry::Entry;
 use crate::queue::observer::{IsBusy, Observer, Occasion};
 use crate::queue::scheduler::Scheduler;
@@ -34,7 +34,7 @@ unsafe extern "C" {
 #[derive(Debug)]
 pub(crate) struct Recording {
     recorder: Recorder,
-    ticks: Ticks,
+    ticks: StampSource,
     /// By address. A task that takes over another's address is noted when it is made.
     tasks: FxHashMap<usize, RecordedTask>,
     /// Names by the address of a code object, or of a coroutine's name, which are kept alive so that it stays theirs.
@@ -81,7 +81,7 @@ impl Recording {
         let io = recorder.name(RecordedActivity::Io, "I/O");
         let step = recorder.name(RecordedActivity::Callback, "transport");
         let wake = recorder.name(RecordedActivity::Wake, "wake");
-        let ticks = Ticks::new();
+        let ticks = StampSource::new();
         Self {
             recorder,
             ticks,

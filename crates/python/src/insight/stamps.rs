@@ -10,12 +10,12 @@ use ourio_monitor::{Scale, Stamp};
 
 /// A source of stamps.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Ticks {
+pub(crate) struct StampSource {
     counts: bool,
     began: (Stamp, Time),
 }
 
-impl Ticks {
+impl StampSource {
     pub(crate) fn new() -> Self {
         let counts = has_trusted_count();
         Self { counts, began: both(counts) }

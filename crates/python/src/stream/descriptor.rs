@@ -10,7 +10,8 @@ use pyo3::prelude::*;
 
 use crate::boundary::object::Object;
 use crate::event_loop::class::Loop;
-use crate::event_loop::registrations::{self, Ready};
+use crate::event_loop::registering;
+use crate::event_loop::registrations::Ready;
 use crate::socket::descriptor::{Number, Socket};
 
 /// The descriptor of one transport.
@@ -61,19 +62,19 @@ impl Descriptor {
         event_loop: &Bound<'_, Loop>,
         wanted: Interest,
         transport: impl FnOnce() -> Object,
-        ready: Ready,
+        ready: Ready<Loop>,
     ) -> PyResult<()> {
         match self.registration.get() {
             Some(token) if wanted.is_none() => {
                 self.registration.set(None);
-                registrations::end(event_loop, token);
+                registering::end(event_loop, token);
                 Ok(())
             }
-            Some(token) => registrations::change(event_loop, token, wanted),
+            Some(token) => registering::change(event_loop, token, wanted),
             None if self.is_released() => Ok(()),
             None => {
                 let number = self.number(event_loop.py()).get();
-                let token = registrations::register(event_loop, number, wanted, transport(), ready)?;
+                let token = registering::register(event_loop, number, wanted, transport(), ready)?;
                 self.registration.set(Some(token));
                 Ok(())
             }
@@ -83,7 +84,7 @@ impl Descriptor {
     /// Ends the registration, and gives the socket away, which is to be closed; `None` if that was done before.
     pub(super) fn release(&self, event_loop: &Bound<'_, Loop>) -> Option<Socket> {
         if let Some(token) = self.registration.take() {
-            registrations::end(event_loop, token);
+            registering::end(event_loop, token);
         }
         self.socket.take()
     }

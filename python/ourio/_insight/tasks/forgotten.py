@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ourio._insight.places import Place, innermost_own
-from ourio._ourio import InTurn
+from ourio._ourio import ChainedHook
 
 _logger = logging.getLogger("ourio")
 
@@ -50,7 +50,7 @@ class ForgottenAwait:
 _listeners: list[Callable[[ForgottenAwait], object]] = []
 _changing = threading.Lock()
 _original: Callable[[Any], None] | None = None
-_hook: InTurn | None = None
+_hook: ChainedHook | None = None
 
 
 def listen(listener: Callable[[ForgottenAwait], object]) -> None:
@@ -61,7 +61,7 @@ def listen(listener: Callable[[ForgottenAwait], object]) -> None:
         if _original is None:
             _original = getattr(warnings, _HOOK)
             # Native: the interpreter's function names the line of its caller, which must not be one of ours.
-            _hook = InTurn(_tell, _original)
+            _hook = ChainedHook(_tell, _original)
             setattr(warnings, _HOOK, _hook)
 
 

@@ -98,7 +98,7 @@ class TaskRegistry(Observer):
         loop = self._loop()
         if loop is None:
             return
-        loop._task_book = self
+        loop._task_registry = self
         loop._tracks_tasks = True
         self._begin(loop, self._look_again, "ourio-tasks")
 

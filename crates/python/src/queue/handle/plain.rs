@@ -155,6 +155,21 @@ impl Handle {
         outcome
     }
 
+    /// The loop runs it: timed in debug mode, and what it raises is reported.
+    pub(crate) fn run_by_loop(slf: &Bound<'_, Self>, scheduler: &Bound<'_, Scheduler>) -> PyResult<()> {
+        if slf.get().is_cancelled() {
+            return Ok(());
+        }
+        if scheduler.get().is_debug() {
+            scheduler.call_method1("_run_timed", (slf,))?;
+            return Ok(());
+        }
+        match slf.get().run(slf.py()) {
+            Ok(()) => Ok(()),
+            Err(error) => report(scheduler, slf.as_any(), error),
+        }
+    }
+
     pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
         if let Ok(callback) = self.state.callback.try_borrow() {
             for object in callback.iter().flat_map(Callback::references) {

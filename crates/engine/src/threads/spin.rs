@@ -1,4 +1,4 @@
-//! Staying awake for another thread that is about to be done.
+//! Adaptive spinning: staying awake for another thread that is about to be done.
 //!
 //! To sleep, and to be woken on another processor, takes longer than many a job that a thread is given: some 25
 //! microseconds each way on a virtual machine. So who waits for one looks around for about as long as that would take,
@@ -15,7 +15,7 @@ use crate::error::Result;
 use crate::inbox::Remote;
 
 /// For so long a thread stays awake at most: what sleeping and being woken may take.
-pub const AWAKE_MAX: Duration = Duration::from_micros(50);
+pub const SPIN_MAX: Duration = Duration::from_micros(50);
 
 /// After so many failures in a row it is tried no less often: once in 256 times.
 const MISSES_MAX: u32 = 8;
@@ -26,11 +26,11 @@ const PAUSES: u32 = 8;
 static HAS_OTHERS: LazyLock<bool> =
     LazyLock::new(|| thread::available_parallelism().is_ok_and(|processors| processors.get() > 1));
 
-/// Looks around until something is so; `false` if it was not within [`AWAKE_MAX`].
-pub fn stay_awake_until(mut is_so: impl FnMut() -> bool) -> bool {
+/// Looks around until something is so; `false` if it was not within [`SPIN_MAX`].
+pub fn spin_until(mut is_so: impl FnMut() -> bool) -> bool {
     let began = Instant::now();
     while !is_so() {
-        if began.elapsed() >= AWAKE_MAX {
+        if began.elapsed() >= SPIN_MAX {
             return false;
         }
         for _ in 0..PAUSES {
@@ -46,12 +46,12 @@ pub fn stay_awake_until(mut is_so: impl FnMut() -> bool) -> bool {
 ///
 /// May be asked and told by several at once; what one of them has told may then be lost.
 #[derive(Debug, Default)]
-pub struct Luck {
+pub struct AdaptiveSpin {
     misses: AtomicU32,
     pause: AtomicU32,
 }
 
-impl Luck {
+impl AdaptiveSpin {
     /// Whether to stay awake this time; never, if this process has one processor.
     pub fn tries(&self) -> bool {
         *HAS_OTHERS && self.is_due()
@@ -79,9 +79,9 @@ impl Luck {
             return Ok((wait.block()?, false));
         }
         let began = Instant::now();
-        let events = wait.block_after(|| is_under_way() && began.elapsed() < AWAKE_MAX)?;
+        let events = wait.block_after(|| is_under_way() && began.elapsed() < SPIN_MAX)?;
         // What came of a descriptor is no thread's.
-        let good = !remote.is_asleep() && began.elapsed() < AWAKE_MAX;
+        let good = !remote.is_asleep() && began.elapsed() < SPIN_MAX;
         self.was(good);
         Ok((events, good))
     }
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn who_has_no_luck_tries_less_and_less_often_and_who_has_it_tries_again() {
-        let luck = Luck::default();
+        let luck = AdaptiveSpin::default();
         let tried: Vec<u32> = (0..2000)
             .filter(|_| {
                 let tries = luck.is_due();
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn nobody_stays_awake_for_what_does_not_come() {
-        assert!(stay_awake_until(|| true));
-        assert!(!stay_awake_until(|| false));
+        assert!(spin_until(|| true));
+        assert!(!spin_until(|| false));
     }
 }
