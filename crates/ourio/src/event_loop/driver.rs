@@ -141,16 +141,17 @@ impl Driver {
     ///
     /// The scheduler is handed on, as it is what every line needs: it is found once a turn, not at each.
     fn step(&self, scheduler: &Scheduler, id: TaskId, main: &mut Option<&mut dyn Main>) -> bool {
-        let taken = scheduler.table.look(id, |slot| {
-            slot.queued = false;
-            if slot.state.is_done() {
-                return None;
-            }
-            let taken = (slot.body.take(), slot.waker.take()?, slot.context.take(), slot.cancelling);
-            slot.state = TaskState::Running;
-            Some(taken)
-        });
-        let Some((body, waker, context, cancelling)) = taken.flatten() else { return false };
+        let Some(mut slot) = scheduler.table.slot(id) else { return false };
+        slot.queued = false;
+        if slot.state.is_done() {
+            return false;
+        }
+        let body = slot.body.take();
+        let Some(waker) = slot.waker.take() else { return false };
+        let (context, cancelling) = (slot.context.take(), slot.cancelling);
+        slot.state = TaskState::Running;
+        // Before anybody's code runs.
+        drop(slot);
         let Some(mut body) = body else {
             return self.step_main(scheduler, id, waker, context, cancelling, main);
         };
@@ -255,16 +256,15 @@ fn suspend(
     context: context::Context,
 ) {
     let (noted, again) = scheduler.current.take();
-    scheduler.table.look(id, |slot| {
-        slot.body = body;
-        slot.waker = Some(waker);
-        slot.context = context;
-        slot.state = TaskState::Suspended;
-        slot.waits = if again { Waits::Turn } else { noted };
-        // One that has cancelled itself may have nobody left to wake it.
-        if (again || slot.cancelling) && !slot.queued {
-            slot.queued = true;
-            scheduler.engine.borrow_mut().schedule(Entry::Task(id));
-        }
-    });
+    let Some(mut slot) = scheduler.table.slot(id) else { return };
+    slot.body = body;
+    slot.waker = Some(waker);
+    slot.context = context;
+    slot.state = TaskState::Suspended;
+    slot.waits = if again { Waits::Turn } else { noted };
+    // One that has cancelled itself may have nobody left to wake it.
+    if (again || slot.cancelling) && !slot.queued {
+        slot.queued = true;
+        scheduler.engine.borrow_mut().schedule(Entry::Task(id));
+    }
 }
