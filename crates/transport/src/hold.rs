@@ -43,8 +43,8 @@ pub enum Departure {
 
 impl Hold {
     /// Something was written while nothing was blocked. `callback` is the number of the callback that runs, which is not
-    /// 0, or `None` if none does: then nothing is held back. `is_alone` is asked whether nothing else is left to be done in
-    /// this turn that could write.
+    /// 0, or `None` if none does: then nothing is held back. `is_alone` is asked whether no other connection waits for the end
+    /// of this turn, and nothing is left to be done in it that could write.
     #[inline]
     pub fn handle_write(&mut self, callback: Option<u64>, is_alone: impl FnOnce() -> bool) -> Departure {
         if self.is_listed {

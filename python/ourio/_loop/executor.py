@@ -10,6 +10,8 @@ from typing import Any
 from ourio import _ourio
 from ourio._loop.native import NativeLoop
 
+_ThreadPoolExecutor = futures.ThreadPoolExecutor
+
 
 class Executor(NativeLoop):
     """asyncio's executors: a ``ThreadPoolExecutor`` stays one."""
@@ -18,22 +20,24 @@ class Executor(NativeLoop):
         """Run a function in another thread or process; return a future of its result."""
         if executor is None and self._default_executor is None:
             self._make_default_executor()
-        if self._is_recording and (executor is None or isinstance(executor, futures.ThreadPoolExecutor)):
+        if self._is_recording and (executor is None or isinstance(executor, _ThreadPoolExecutor)):
             return super().run_in_executor(executor, _RecordedJob(self, func), *args)
         return super().run_in_executor(executor, func, *args)
 
     def set_default_executor(self, executor: futures.Executor) -> None:
         """Set the executor of ``run_in_executor(None, ...)`` and ``asyncio.to_thread``."""
         super().set_default_executor(executor)  # type: ignore[arg-type]  # It says what it takes.
-        if type(executor) is futures.ThreadPoolExecutor:
+        if type(executor) is _ThreadPoolExecutor:
             self._adopt(executor)
 
     def _make_default_executor(self) -> None:
         """Make asyncio's executor, whose threads wait for their jobs in our way; unless it is too late for one."""
         if self._executor_shutdown_called:  # type: ignore[attr-defined]
             return
+        # asyncio: what a program has put in its place is used; only the real one has what is adopted.
         executor = futures.ThreadPoolExecutor(thread_name_prefix="asyncio")
-        self._adopt(executor)
+        if type(executor) is _ThreadPoolExecutor:
+            self._adopt(executor)
         self._default_executor = executor
 
     def _adopt(self, executor: Any) -> None:

@@ -530,3 +530,40 @@ def test_every_form_of_an_address(same_on_both):
         return sorted(data for data, _ in heard.received), refusals
 
     same_on_both(scenario)
+
+
+@pytest.mark.parametrize("count", [1, 64, 65])
+def test_a_stream_that_writes_alone_does_not_wait_for_the_datagrams_of_its_turn(run, count):
+    async def main():
+        loop = asyncio.get_running_loop()
+        receiver, _ = await endpoint(local_addr=("127.0.0.1", 0))
+        sender, _ = await endpoint(local_addr=("127.0.0.1", 0))
+        ours, peer = socket.socketpair()
+        ours.setblocking(False)
+        peer.setblocking(False)
+        stream, _ = await loop.create_connection(asyncio.Protocol, sock=ours)
+        arrived = loop.create_future()
+
+        def send_datagrams():
+            for _ in range(count):
+                sender.sendto(b"x", receiver.get_extra_info("sockname"))
+
+        def write():
+            stream.write(b"y")
+            # A Unix socket's data is there at once.
+            try:
+                arrived.set_result(peer.recv(10))
+            except BlockingIOError:
+                arrived.set_result(None)
+
+        loop.call_soon(send_datagrams)
+        loop.call_soon(write)
+        try:
+            return await arrived
+        finally:
+            for transport in (stream, sender, receiver):
+                transport.close()
+            peer.close()
+            await asyncio.sleep(0)
+
+    assert run(main()) == b"y"

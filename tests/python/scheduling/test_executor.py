@@ -386,3 +386,24 @@ def test_the_default_executor_is_shut_down(same_on_both):
             return name.rpartition("_")[0].rpartition("-")[0], str(error)
 
     same_on_both(scenario)
+
+
+def test_a_class_in_the_place_of_the_thread_pool_is_used(run, monkeypatch):
+    class Inline(concurrent.futures.Executor):
+        def __init__(self, *_args, **_kwargs):
+            pass
+
+        def submit(self, function, /, *args, **kwargs):
+            future = concurrent.futures.Future()
+            future.set_result(function(*args, **kwargs))
+            return future
+
+        def shutdown(self, wait=True, **_kwargs):
+            pass
+
+    monkeypatch.setattr(concurrent.futures, "ThreadPoolExecutor", Inline)
+
+    async def main():
+        return await asyncio.get_running_loop().run_in_executor(None, threading.get_ident)
+
+    assert run(main()) == threading.get_ident()

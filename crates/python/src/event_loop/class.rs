@@ -160,7 +160,7 @@ impl Loop {
         renewed.map_err(|error| errors::engine(&error))
     }
 
-    /// Drops every entry and every registration; the last step of `close()`.
+    /// Drops every entry, every registration, and what the parts hold; the last step of `close()`.
     fn _release(slf: &Bound<'_, Self>) {
         slf.as_super().get().drop_entries(slf.py());
         slf.get().release();

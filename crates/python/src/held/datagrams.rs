@@ -38,7 +38,7 @@ pub(crate) enum Kept {
     Waits,
     /// The loop has to be told that something waits.
     IsFirst,
-    /// No more should wait.
+    /// No more should wait: all are sent now, though they stay on the loop's list until the turn ends.
     IsLast,
 }
 
@@ -63,6 +63,11 @@ impl HeldDatagrams {
         } else {
             Kept::IsFirst
         }
+    }
+
+    /// Whether they are on the loop's list, perhaps with nothing left to be sent.
+    pub(crate) fn is_listed(&self) -> bool {
+        self.is_listed
     }
 
     /// The loop has taken them off its list.

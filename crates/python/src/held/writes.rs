@@ -65,6 +65,11 @@ impl<L> HeldWrites<L> {
         !self.moment.get().something_waits()
     }
 
+    /// Whether nobody but datagram transports has something to send: these write to other peers.
+    pub(crate) fn is_empty_of_streams(&self) -> bool {
+        self.waiting.borrow().len() == usize::from(self.datagrams.borrow().is_listed())
+    }
+
     /// Takes the whole list, to be sent; what is held back meanwhile is on a new one.
     #[inline]
     pub(crate) fn take(&self) -> Vec<Held<L>> {

@@ -1,4 +1,4 @@
-//! Who looks at the callbacks while they run: debug mode, the book of tasks, a recorder.
+//! Who looks at the callbacks while they run: debug mode, the registry of tasks, a recorder.
 //!
 //! What runs per callback asks one question, [`Instruments::are_any`]. The rest is asked where that is so.
 
@@ -42,11 +42,11 @@ pub(crate) struct IsBusy;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct WasTold(bool);
 
-/// Debug mode, the book of tasks and the observer of one loop.
+/// Debug mode, the registry of tasks and the observer of one loop.
 #[derive(Debug, Default)]
 pub(crate) struct Instruments {
     debug: Cell<bool>,
-    /// Whether each task is noted in the loop's book.
+    /// Whether each task is noted in the loop's registry.
     tracks_tasks: Cell<bool>,
     observer: RefCell<Option<Box<dyn Observer>>>,
     /// Whether any of the three is there; set by `update` alone.

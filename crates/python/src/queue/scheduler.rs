@@ -126,7 +126,8 @@ impl Scheduler {
         self.state.engine.borrow_mut().schedule(entry);
     }
 
-    /// Drops every entry, and ends every registration of a descriptor; nothing comes after that.
+    /// Drops every entry, and ends every registration with the engine; nothing runs after that. Who was told of a registration is the
+    /// loop's to drop, just after.
     pub(crate) fn drop_entries(&self, py: Python<'_>) {
         let entries = self.state.engine.borrow_mut().close();
         for entry in &entries {

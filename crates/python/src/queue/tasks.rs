@@ -58,8 +58,8 @@ fn create_task(py: Python<'_>, slf: &Bound<'_, Scheduler>, args: Args<'_>) -> Py
         let task = task?;
         if this.instruments().tracks_tasks() {
             // Two frames: those of `note` itself.
-            let book = slf.getattr(intern!(py, "_task_registry"))?;
-            book.call_method1(intern!(py, "note"), (task.bind(py), 2))?;
+            let registry = slf.getattr(intern!(py, "_task_registry"))?;
+            registry.call_method1(intern!(py, "note"), (task.bind(py), 2))?;
         }
         return Ok(task);
     }

@@ -83,7 +83,7 @@ impl ReceiveBuffer {
         &self.sock_recv
     }
 
-    /// Gives its memory back; nothing is received after that.
+    /// Gives its memory back, as the loop is closed.
     pub(crate) fn release(&self) {
         self.bytes.take();
     }

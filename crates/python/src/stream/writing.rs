@@ -175,7 +175,7 @@ impl StreamTransport {
                 let (held, scheduler) = (event_loop.get().held(), event_loop.as_super().get());
                 // Nothing else is to be done in this turn that could write too: the peer may as well start now, while the
                 // callback goes on.
-                let is_alone = || scheduler.engine().borrow().ready_len() == 0 && held.is_empty();
+                let is_alone = || scheduler.engine().borrow().ready_len() == 0 && held.is_empty_of_streams();
                 let departure = hold.handle_write(held.callback(), is_alone);
                 if departure == Departure::AtTheEnd {
                     held.hold(slf.clone().into(), turn_ended);
