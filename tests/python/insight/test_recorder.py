@@ -224,3 +224,25 @@ def test_programs_do_the_same_while_they_are_recorded():
 
     record(main)
     assert order == [1]
+
+
+def test_a_recorder_may_be_replaced_while_a_callback_is_recorded():
+    async def main():
+        loop = asyncio.get_running_loop()
+        first, second = ourio.FlightRecorder(loop), ourio.FlightRecorder(loop)
+        first.start()
+        done = loop.create_future()
+
+        def replace():
+            first.stop()
+            second.start()
+            loop.call_soon(done.set_result, None)
+
+        loop.call_soon(lambda: None)
+        loop.call_soon(replace)
+        await done
+        trace = second.trace()
+        second.stop()
+        return trace
+
+    assert b"replace" not in ourio.run(main())

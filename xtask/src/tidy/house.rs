@@ -18,7 +18,7 @@ pub(super) fn edges(tree: &Tree, table: &Table) -> Result<Graph> {
     for (name, part) in &table.house {
         if let Some(manifest) = Manifest::read(tree, part)? {
             by_package.insert(manifest.package.clone(), name.clone());
-            by_library.insert(manifest.library.clone(), name.clone());
+            by_library.insert(manifest.lib_name.clone(), name.clone());
             manifests.insert(name.clone(), manifest);
         }
     }
@@ -33,7 +33,7 @@ pub(super) fn edges(tree: &Tree, table: &Table) -> Result<Graph> {
 struct Manifest {
     package: String,
     /// What it is called in code.
-    library: String,
+    lib_name: String,
     uses: Vec<String>,
 }
 
@@ -47,9 +47,9 @@ impl Manifest {
         let name =
             |of: &str| section(of).and_then(|section| section.get("name")).and_then(toml::Value::as_str);
         let package = name("package").with_context(|| format!("{path}: no name"))?.to_owned();
-        let library = name("lib").map_or_else(|| package.replace('-', "_"), str::to_owned);
+        let lib_name = name("lib").map_or_else(|| package.replace('-', "_"), str::to_owned);
         let uses = section("dependencies").into_iter().flat_map(toml::Table::keys).cloned().collect();
-        Ok(Some(Self { package, library, uses }))
+        Ok(Some(Self { package, lib_name, uses }))
     }
 }
 
@@ -100,7 +100,7 @@ fn is_mentioned(tree: &Tree, part: &Part, other: &Part) -> Result<bool> {
         return Ok(true);
     };
     for (path, _, text) in tree.under(&part.folder) {
-        if extension(path) == "rs" && rust::words(path, text)?.contains_key(&other.library) {
+        if extension(path) == "rs" && rust::words(path, text)?.contains_key(&other.lib_name) {
             return Ok(true);
         }
     }
